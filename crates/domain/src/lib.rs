@@ -1,0 +1,5 @@
+//! (room being furnished)
+
+mod position;
+
+pub use position::Position;
