@@ -1,5 +1,59 @@
-//! (room being furnished)
+//! The rules of Keyledger, and nothing else.
+//!
+//! [`decide`] says what a command leads to, [`Directory::apply`] what an event leaves behind. Both
+//! are pure: no clock, no randomness, no disk, no network, and so the same for ever. This crate
+//! knows nothing of how records are stored (`keyledger-ledger`) or asked for (`keyledger-api`).
+//!
+//! # Glossary, in reading order
+//!
+//! | word | meaning |
+//! |---|---|
+//! | [`Actor`], [`Authority`] | who acts; and how they showed it |
+//! | [`Command`] | what is asked for, imperative (`RotateApiKey`) |
+//! | [`Refusal`] | why not, a fact (`RotationUnderWay`) |
+//! | [`Event`], [`Record`] | what happened, past tense (`ApiKeyRotated`); and where, when, by whom |
+//! | [`Directory`] | what is true after a record: organisations, people, services, keys |
+//! | [`ApiKey`] | a credential of somebody else's API: held by a user, a service or an entitlement |
+//! | [`Scope`], [`Role`] | what a credential may do at most; what its holder may |
+//! | [`Plaintext`] | a secret in clear; it never reaches a command, an event or a record |
 
+pub mod actor;
+pub mod api_key;
+pub mod command;
+pub mod credential;
+pub mod digest;
+pub mod directory;
+pub mod entitlement;
+pub mod event;
+pub mod id;
+pub mod member;
+pub mod org;
+pub mod personal;
 mod position;
+pub mod refusal;
+pub mod rights;
+pub mod role;
+pub mod scope;
+pub mod service;
+pub mod session;
+pub mod target;
+pub mod team;
+pub mod text;
+pub mod time;
+pub mod user;
+pub mod user_key;
 
+pub use actor::{Actor, Authority, ClientName, Origin, Proof};
+pub use api_key::ApiKey;
+pub use command::{Command, decide};
+pub use credential::{CredentialId, CredentialKind, Environment, Plaintext};
+pub use digest::{Digest, PasswordHash, SealedSecret};
+pub use directory::Directory;
+pub use event::{Event, Record};
+pub use personal::Personal;
 pub use position::Position;
+pub use refusal::Refusal;
+pub use role::Role;
+pub use scope::{Scope, Scopes};
+pub use target::Target;
+pub use time::Timestamp;

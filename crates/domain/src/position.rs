@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The place of one record in the ledger: 1 for the first, without gaps.
 ///
 /// Order is taken from here and from nowhere else; a record's time is information only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Position(u64);
 

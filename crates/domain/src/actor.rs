@@ -1,0 +1,160 @@
+//! Who does something, how they showed it, and what the record keeps of the request.
+
+use core::fmt;
+use core::net::IpAddr;
+use core::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::credential::CredentialId;
+use crate::id::{EntitlementId, PersonId, RequestId, ServiceId, SessionId, UserId};
+use crate::personal::Personal;
+
+/// Who acts. Plain data: that the caller really is this actor is proved in the API crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "type", content = "id", rename_all = "snake_case")]
+pub enum Actor {
+    /// The server itself, on the word of whoever runs it.
+    System,
+    /// A person.
+    User(UserId),
+    /// A service.
+    Service(ServiceId),
+    /// An entitlement token, which acts for nobody but itself.
+    Entitlement(EntitlementId),
+}
+
+impl Actor {
+    /// Whose personal fields (source address, client) a record by this actor holds.
+    pub fn person(self) -> PersonId {
+        match self {
+            Self::User(user) => user.into(),
+            Self::System | Self::Service(_) | Self::Entitlement(_) => PersonId::NOBODY,
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("system"),
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Service(id) => write!(f, "service:{id}"),
+            Self::Entitlement(id) => write!(f, "entitlement:{id}"),
+        }
+    }
+}
+
+/// How an actor showed who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Nothing to show: the server's own doing.
+    Own,
+    /// The account's password, in this very request.
+    Password,
+    /// A browser session that a password opened.
+    Session(SessionId),
+    /// A key or token, which never holds more than its scopes.
+    Credential(CredentialId),
+}
+
+/// An actor and their proof: what every command is decided for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// Who acts.
+    pub actor: Actor,
+    /// How they showed it.
+    pub proof: Proof,
+}
+
+impl Authority {
+    /// The server itself.
+    pub const SYSTEM: Self = Self {
+        actor: Actor::System,
+        proof: Proof::Own,
+    };
+
+    /// The credential that was shown, if one was.
+    pub const fn credential(&self) -> Option<CredentialId> {
+        match self.proof {
+            Proof::Credential(id) => Some(id),
+            Proof::Own | Proof::Password | Proof::Session(_) => None,
+        }
+    }
+
+    /// Whether the account's password stands behind it, now or at the opening of a session. A key
+    /// never opens what only its owner may do (document 000).
+    pub const fn is_password_backed(&self) -> bool {
+        match self.proof {
+            Proof::Password | Proof::Session(_) => true,
+            Proof::Own | Proof::Credential(_) => false,
+        }
+    }
+}
+
+/// The longest client name kept, in characters.
+const CLIENT_CHARS: usize = 256;
+
+/// What the client calls itself (RFC 9110 §10.1.5), cut to 256 characters, on one line.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientName(Arc<str>);
+
+impl ClientName {
+    /// The name, with everything escaped that could disturb a terminal or fake a second entry.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ClientName {
+    type Err = core::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let safe = |c: char| c.is_ascii_graphic() || c == ' ';
+        let shown = text.chars().map(|c| if safe(c) { c } else { '\u{fffd}' });
+        Ok(Self(shown.take(CLIENT_CHARS).collect::<String>().into()))
+    }
+}
+
+/// Where a command came from: kept in every record from the first day on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Who acted.
+    pub actor: Actor,
+    /// The public id of the credential they showed, if it was one.
+    pub credential: Option<CredentialId>,
+    /// The request.
+    pub request: RequestId,
+    /// The address it came from.
+    pub source: Option<Personal<IpAddr>>,
+    /// What the client called itself.
+    pub client: Option<Personal<ClientName>>,
+}
+
+impl Origin {
+    /// The origin of what the server does of its own accord.
+    pub const fn system(request: RequestId) -> Self {
+        Self {
+            actor: Actor::System,
+            credential: None,
+            request,
+            source: None,
+            client: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n118_a_client_name_is_one_harmless_line() {
+        let hostile = format!("curl\r\n\u{1b}[31m\u{202e}\"{}", "x".repeat(10_000));
+        let Ok(name) = hostile.parse::<ClientName>();
+        assert_eq!(name.as_str().chars().count(), CLIENT_CHARS);
+        assert!(!name.as_str().contains(['\r', '\n', '\u{1b}', '\u{202e}']));
+    }
+}

@@ -1,0 +1,753 @@
+//! An API key as it is used: its secrets, its limits and what ended it.
+//!
+//! User keys, services and entitlement tokens each hold one; what is the same for the three is
+//! here, what they are for is in their own files.
+
+use core::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::actor::{Actor, Authority, Proof};
+use crate::credential::{CredentialId, CredentialKind, Environment};
+use crate::digest::{Digest, SealedSecret};
+use crate::directory::Directory;
+use crate::event::{Event, Record};
+use crate::id::{EntitlementId, KeyId, OrgId, ServiceId, UserId};
+use crate::personal::Personal;
+use crate::refusal::{Field, Noun, Reason, Refusal};
+use crate::scope::{Scopes, built_in};
+use crate::time::Timestamp;
+
+/// The longest grace of a rotation: 30 days, in seconds.
+pub const GRACE_SECONDS_MAX: u64 = 30 * 24 * 3_600;
+
+/// The most networks an allow-list may name.
+pub const ALLOWED_CIDRS_MAX: usize = 64;
+
+/// Who a key belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Holder {
+    /// A person, through one of their keys.
+    User {
+        /// The person.
+        user: UserId,
+        /// The key.
+        key: KeyId,
+    },
+    /// A service.
+    Service {
+        /// Its organisation.
+        org: OrgId,
+        /// The service.
+        service: ServiceId,
+    },
+    /// An entitlement token.
+    Entitlement {
+        /// Its organisation.
+        org: OrgId,
+        /// The token.
+        entitlement: EntitlementId,
+    },
+}
+
+impl Holder {
+    /// Who acts when the key is shown.
+    pub const fn actor(self) -> Actor {
+        match self {
+            Self::User { user, .. } => Actor::User(user),
+            Self::Service { service, .. } => Actor::Service(service),
+            Self::Entitlement { entitlement, .. } => Actor::Entitlement(entitlement),
+        }
+    }
+}
+
+/// What is given to a new key; part of the event that makes its holder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NewApiKey {
+    /// Its public id, drawn by the caller.
+    pub id: CredentialId,
+    /// Where it belongs.
+    pub environment: Environment,
+    /// What is kept of its secret.
+    #[serde(skip)]
+    pub digest: Digest,
+    /// What it may do; without, all that its owner may.
+    pub scopes: Option<Scopes>,
+    /// When it ends: it is good while now is before.
+    pub expires_at: Option<Timestamp>,
+    /// The networks it may be used from; empty means any.
+    pub allowed_cidrs: Arc<[IpNet]>,
+}
+
+/// What never changes of a key. Both folds of the state share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// Its public id.
+    pub id: CredentialId,
+    /// What it is for.
+    pub kind: CredentialKind,
+    /// Where it belongs.
+    pub environment: Environment,
+    /// Who holds it.
+    pub holder: Holder,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: Actor,
+}
+
+/// One secret of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// What is kept of it.
+    pub digest: Digest,
+    /// The secret itself, where its owner may read it again.
+    pub sealed: Option<Personal<SealedSecret>>,
+    /// 1 for the first, one more with each rotation.
+    pub version: u32,
+}
+
+/// A second secret that is good beside the current one while a rotation is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OtherSecret {
+    /// The old one, good while now is before `until`.
+    Retiring {
+        /// The secret.
+        secret: Secret,
+        /// When it ends.
+        until: Timestamp,
+    },
+    /// The new one, which becomes the current one when it is first used.
+    Pending {
+        /// The secret.
+        secret: Secret,
+        /// How long the old one stays good after that.
+        grace_seconds: u64,
+    },
+}
+
+/// Which secret of a key was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// The current one.
+    Current,
+    /// An old one in its grace.
+    Retiring,
+    /// A new one, for the first time.
+    Pending,
+}
+
+/// Why a key is no good, in the order in which it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ended {
+    /// It was revoked, or what held it was deleted.
+    Revoked,
+    /// It is switched off for now.
+    Disabled,
+    /// Its time is over.
+    Expired,
+}
+
+/// A key and everything that decides whether it is good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// What never changes.
+    pub issued: Arc<Issued>,
+    /// The secret that is good.
+    pub secret: Secret,
+    /// A second one, while a rotation is under way.
+    pub other: Option<Box<OtherSecret>>,
+    /// What it may do; without, all that its owner may.
+    pub scopes: Option<Scopes>,
+    /// When it ends: it is good while now is before.
+    pub expires_at: Option<Timestamp>,
+    /// The networks it may be used from; empty means any.
+    pub allowed_cidrs: Arc<[IpNet]>,
+    /// When its secret was last replaced.
+    pub rotated_at: Option<Timestamp>,
+    /// Since when it is switched off.
+    pub disabled_at: Option<Timestamp>,
+    /// Since when it is revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl ApiKey {
+    /// Which of its secrets was shown. `digest_with(pepper_version)` digests what was shown; it is
+    /// asked for one version, or for two while a rotation crosses a change of the pepper.
+    pub fn shown(
+        &self,
+        now: Timestamp,
+        digest_with: impl Fn(u32) -> Option<Digest>,
+    ) -> Option<Shown> {
+        let matches = |secret: &Secret| {
+            digest_with(secret.digest.pepper_version)
+                .is_some_and(|shown| shown.matches(&secret.digest))
+        };
+        if matches(&self.secret) {
+            return Some(Shown::Current);
+        }
+        match self.other.as_deref()? {
+            OtherSecret::Retiring { secret, until } => {
+                (matches(secret) && now < *until).then_some(Shown::Retiring)
+            }
+            OtherSecret::Pending { secret, .. } => matches(secret).then_some(Shown::Pending),
+        }
+    }
+
+    /// Whether it is good at `now`, apart from what is asked of it.
+    ///
+    /// # Errors
+    /// The first of [`Ended`] that applies.
+    pub fn standing(&self, now: Timestamp) -> Result<(), Ended> {
+        if self.revoked_at.is_some() {
+            return Err(Ended::Revoked);
+        }
+        if self.disabled_at.is_some() {
+            return Err(Ended::Disabled);
+        }
+        if !now.is_before(self.expires_at) {
+            return Err(Ended::Expired);
+        }
+        Ok(())
+    }
+
+    /// Whether it may be used from this address. An unknown address passes only where there is no
+    /// list. An IPv4 address written as IPv6 counts as what it is.
+    pub fn admits(&self, source: Option<IpAddr>) -> bool {
+        if self.allowed_cidrs.is_empty() {
+            return true;
+        }
+        let Some(source) = source.map(|ip| ip.to_canonical()) else {
+            return false;
+        };
+        self.allowed_cidrs.iter().any(|net| net.contains(&source))
+    }
+
+    /// Whether its scopes name this one, or it is not narrowed at all.
+    pub fn names(&self, scope: &str) -> bool {
+        self.scopes
+            .as_ref()
+            .is_none_or(|scopes| scopes.contains(scope))
+    }
+
+    fn from_new(new: &NewApiKey, holder: Holder, record: &Record) -> Self {
+        let kind = match holder {
+            Holder::User { .. } => CredentialKind::UserKey,
+            Holder::Service { .. } => CredentialKind::ServiceKey,
+            Holder::Entitlement { .. } => CredentialKind::EntitlementToken,
+        };
+        Self {
+            issued: Arc::new(Issued {
+                id: new.id,
+                kind,
+                environment: new.environment,
+                holder,
+                created_at: record.at,
+                created_by: record.origin.actor,
+            }),
+            secret: Secret {
+                digest: new.digest,
+                sealed: None,
+                version: 1,
+            },
+            other: None,
+            scopes: new.scopes.clone(),
+            expires_at: new.expires_at,
+            allowed_cidrs: Arc::clone(&new.allowed_cidrs),
+            rotated_at: None,
+            disabled_at: None,
+            revoked_at: None,
+        }
+    }
+}
+
+/// When the old secret of a rotated key ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "activate", rename_all = "snake_case")]
+pub enum Activation {
+    /// The new secret is good from now on; the old one for `grace_seconds` more, 0 for not at all.
+    Now {
+        /// How long the old one stays good.
+        grace_seconds: u64,
+    },
+    /// The new secret waits until it is first used; only then the old one's grace begins.
+    FirstUse {
+        /// How long the old one stays good after that.
+        grace_seconds: u64,
+    },
+}
+
+impl Activation {
+    const fn grace_seconds(self) -> u64 {
+        match self {
+            Self::Now { grace_seconds } | Self::FirstUse { grace_seconds } => grace_seconds,
+        }
+    }
+}
+
+/// Replace the secret of a key. The id stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RotateApiKey {
+    /// The key.
+    pub id: CredentialId,
+    /// What is kept of the new secret.
+    pub digest: Digest,
+    /// The new secret sealed, where its owner may read it again.
+    pub sealed: Option<SealedSecret>,
+    /// When the old one ends.
+    pub activation: Activation,
+}
+
+/// Take back a rotation whose new secret was not used yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UndoApiKeyRotation {
+    /// The key.
+    pub id: CredentialId,
+}
+
+/// A pending secret was shown for the first time: it becomes the current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActivateApiKey {
+    /// The key.
+    pub id: CredentialId,
+    /// Which secret was shown.
+    pub version: u32,
+}
+
+/// Switch a key off or on again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SwitchApiKey {
+    /// The key.
+    pub id: CredentialId,
+    /// Whether it is to be off.
+    pub disabled: bool,
+}
+
+/// Change what a key may do, from where and how long. `None` leaves a field as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestrictApiKey {
+    /// The key.
+    pub id: CredentialId,
+    /// What it may do.
+    pub scopes: Option<Option<Scopes>>,
+    /// When it ends.
+    pub expires_at: Option<Option<Timestamp>>,
+    /// The networks it may be used from.
+    pub allowed_cidrs: Option<Arc<[IpNet]>>,
+}
+
+/// Note that a retrievable key was read by its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RevealApiKey {
+    /// The key.
+    pub id: CredentialId,
+}
+
+/// The secret of a key was replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ApiKeyRotated {
+    /// The key.
+    pub id: CredentialId,
+    /// What is kept of the new secret.
+    #[serde(skip)]
+    pub digest: Digest,
+    /// The new secret sealed, where its owner may read it again.
+    #[serde(skip)]
+    pub sealed: Option<Personal<SealedSecret>>,
+    /// When the old one ends.
+    pub activation: Activation,
+}
+
+/// A rotation was taken back before its new secret was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ApiKeyRotationUndone {
+    /// The key.
+    pub id: CredentialId,
+}
+
+/// A new secret was used for the first time, and the old one's grace began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ApiKeyActivated {
+    /// The key.
+    pub id: CredentialId,
+}
+
+/// A key was switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ApiKeyDisabled {
+    /// The key.
+    pub id: CredentialId,
+}
+
+/// A key was switched on again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ApiKeyEnabled {
+    /// The key.
+    pub id: CredentialId,
+}
+
+/// What a key may do, from where or how long was changed; all three as they are from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ApiKeyRestricted {
+    /// The key.
+    pub id: CredentialId,
+    /// What it may do; without, all that its owner may.
+    pub scopes: Option<Scopes>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// The networks it may be used from.
+    pub allowed_cidrs: Arc<[IpNet]>,
+}
+
+/// A retrievable key was read by its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ApiKeyRevealed {
+    /// The key.
+    pub id: CredentialId,
+}
+
+impl Directory {
+    /// Finds a key that `authority` may manage: its own user key with `keys:write`, its
+    /// organisation's service with `services:write` and entitlement with `entitlements:write`.
+    fn managed(&self, authority: &Authority, id: CredentialId) -> Result<&ApiKey, Refusal> {
+        let unknown = Refusal::Unknown(Noun::Key);
+        let key = self.api_key(id).ok_or(unknown.clone())?;
+        match key.issued.holder {
+            Holder::User { user, .. } if authority.actor == Actor::User(user) => {
+                self.require_own(authority, built_in::KEYS_WRITE)?;
+            }
+            Holder::User { .. } => return Err(unknown),
+            Holder::Service { org, .. } => {
+                self.require(authority, org, built_in::SERVICES_WRITE)?
+            }
+            Holder::Entitlement { org, .. } => {
+                self.require(authority, org, built_in::ENTITLEMENTS_WRITE)?;
+            }
+        }
+        if !self.sees(authority, key.issued.environment) || key.revoked_at.is_some() {
+            return Err(unknown);
+        }
+        Ok(key)
+    }
+
+    pub(crate) fn decide_rotate_api_key(
+        &self,
+        authority: &Authority,
+        command: RotateApiKey,
+        now: Timestamp,
+    ) -> Result<Option<Event>, Refusal> {
+        let key = self.managed(authority, command.id)?;
+        self.check_not_beyond(authority, key)?;
+        let activation = command.activation;
+        if activation.grace_seconds() > GRACE_SECONDS_MAX {
+            return Err(Refusal::invalid(
+                Field::GraceSeconds,
+                Reason::AtMost(GRACE_SECONDS_MAX),
+            ));
+        }
+        // At once always helps in an emergency; anything gentler would cut a promised grace short.
+        let at_once = activation == Activation::Now { grace_seconds: 0 };
+        if !at_once && key.rotation_under_way(now) {
+            return Err(Refusal::RotationUnderWay);
+        }
+        Ok(Some(Event::ApiKeyRotated(ApiKeyRotated {
+            id: command.id,
+            digest: command.digest,
+            sealed: command.sealed.map(Personal::Known),
+            activation,
+        })))
+    }
+
+    pub(crate) fn decide_undo_api_key_rotation(
+        &self,
+        authority: &Authority,
+        command: UndoApiKeyRotation,
+    ) -> Result<Option<Event>, Refusal> {
+        let key = self.managed(authority, command.id)?;
+        match key.other.as_deref() {
+            Some(OtherSecret::Pending { .. }) => {
+                Ok(Some(Event::ApiKeyRotationUndone(ApiKeyRotationUndone {
+                    id: command.id,
+                })))
+            }
+            Some(OtherSecret::Retiring { .. }) | None => Err(Refusal::NoRotationToUndo),
+        }
+    }
+
+    /// No authority is asked: whoever shows the secret has it.
+    pub(crate) fn decide_activate_api_key(
+        &self,
+        command: ActivateApiKey,
+        now: Timestamp,
+    ) -> Result<Option<Event>, Refusal> {
+        let key = self
+            .api_key(command.id)
+            .ok_or(Refusal::Unknown(Noun::Key))?;
+        // The rotation may have been undone, or the key ended, since the secret was shown.
+        key.standing(now).map_err(|_| Refusal::CredentialEnded)?;
+        if key.secret.version == command.version {
+            return Ok(None);
+        }
+        match key.other.as_deref() {
+            Some(OtherSecret::Pending { secret, .. }) if secret.version == command.version => {
+                Ok(Some(Event::ApiKeyActivated(ApiKeyActivated {
+                    id: command.id,
+                })))
+            }
+            Some(_) | None => Err(Refusal::CredentialEnded),
+        }
+    }
+
+    pub(crate) fn decide_switch_api_key(
+        &self,
+        authority: &Authority,
+        command: SwitchApiKey,
+    ) -> Result<Option<Event>, Refusal> {
+        let key = self.managed(authority, command.id)?;
+        let id = command.id;
+        Ok(match (key.disabled_at.is_some(), command.disabled) {
+            (false, true) => Some(Event::ApiKeyDisabled(ApiKeyDisabled { id })),
+            (true, false) => Some(Event::ApiKeyEnabled(ApiKeyEnabled { id })),
+            (true, true) | (false, false) => None,
+        })
+    }
+
+    pub(crate) fn decide_restrict_api_key(
+        &self,
+        authority: &Authority,
+        command: RestrictApiKey,
+        now: Timestamp,
+    ) -> Result<Option<Event>, Refusal> {
+        let key = self.managed(authority, command.id)?;
+        let event = ApiKeyRestricted {
+            id: command.id,
+            scopes: command.scopes.unwrap_or_else(|| key.scopes.clone()),
+            expires_at: command.expires_at.unwrap_or(key.expires_at),
+            allowed_cidrs: command
+                .allowed_cidrs
+                .unwrap_or_else(|| Arc::clone(&key.allowed_cidrs)),
+        };
+        if event.scopes != key.scopes {
+            self.check_mintable(authority, key.issued.holder, event.scopes.as_ref())?;
+        }
+        if event.expires_at != key.expires_at {
+            self.check_lifetime(authority, event.expires_at, now)?;
+        }
+        check_cidrs(&event.allowed_cidrs)?;
+        let same = event.scopes == key.scopes
+            && event.expires_at == key.expires_at
+            && event.allowed_cidrs == key.allowed_cidrs;
+        Ok((!same).then_some(Event::ApiKeyRestricted(event)))
+    }
+
+    /// Only the owner's password or session, or that very key, may read a key again: a stolen
+    /// key must not open the others (STANDARDS §1.5 C1).
+    pub(crate) fn decide_reveal_api_key(
+        &self,
+        authority: &Authority,
+        command: RevealApiKey,
+    ) -> Result<Option<Event>, Refusal> {
+        let key = self
+            .api_key(command.id)
+            .ok_or(Refusal::Unknown(Noun::Key))?;
+        let Holder::User { user, .. } = key.issued.holder else {
+            return Err(Refusal::Unknown(Noun::Key));
+        };
+        if authority.actor != Actor::User(user) || key.revoked_at.is_some() {
+            return Err(Refusal::Unknown(Noun::Key));
+        }
+        let that_very_key = authority.proof == Proof::Credential(command.id);
+        if !authority.is_password_backed() && !that_very_key {
+            return Err(Refusal::PasswordNeeded);
+        }
+        Ok(Some(Event::ApiKeyRevealed(ApiKeyRevealed {
+            id: command.id,
+        })))
+    }
+
+    /// Whoever rotates a key gets its secret, so the key may not reach further than they do.
+    fn check_not_beyond(&self, authority: &Authority, key: &ApiKey) -> Result<(), Refusal> {
+        if authority.credential() == Some(key.issued.id) {
+            return Ok(());
+        }
+        match key.issued.holder {
+            // One's own keys reach no further than oneself; only the scopes can differ.
+            holder @ Holder::User { .. } => {
+                self.check_mintable(authority, holder, key.scopes.as_ref())?;
+            }
+            Holder::Service { org, .. } | Holder::Entitlement { org, .. } => {
+                self.check_grantable(authority, org, &self.effective_scopes(key, org))?;
+            }
+        }
+        self.check_outlived(authority, key.expires_at)
+    }
+
+    /// Checks what a new key is to be, for whoever makes it.
+    pub(crate) fn check_new_api_key(
+        &self,
+        authority: &Authority,
+        holder: Holder,
+        new: &NewApiKey,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.check_mintable(authority, holder, new.scopes.as_ref())?;
+        if !self.sees(authority, new.environment) {
+            return Err(Refusal::LiveFromTest);
+        }
+        self.check_lifetime(authority, new.expires_at, now)?;
+        check_cidrs(&new.allowed_cidrs)?;
+        if self.api_key(new.id).is_some() {
+            return Err(Refusal::Taken(Field::CredentialId));
+        }
+        Ok(())
+    }
+
+    /// No key outlives the one that makes it, and none is born dead.
+    pub(crate) fn check_lifetime(
+        &self,
+        authority: &Authority,
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        if !now.is_before(expires_at) {
+            return Err(Refusal::invalid(Field::ExpiresAt, Reason::InThePast));
+        }
+        self.check_outlived(authority, expires_at)
+    }
+
+    fn check_outlived(
+        &self,
+        authority: &Authority,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(), Refusal> {
+        let own = authority
+            .credential()
+            .and_then(|id| self.api_key(id)?.expires_at);
+        match (own, expires_at) {
+            (Some(_), None) => Err(Refusal::BeyondOwnLifetime),
+            (Some(own), Some(wanted)) if wanted > own => Err(Refusal::BeyondOwnLifetime),
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    pub(crate) fn insert_api_key(&mut self, new: &NewApiKey, holder: Holder, record: &Record) {
+        let key = ApiKey::from_new(new, holder, record);
+        let before = self.api_keys.insert(new.id, key);
+        assert!(before.is_none(), "two keys have the id {}", new.id);
+    }
+
+    pub(crate) fn revoke_api_key(&mut self, id: CredentialId, at: Timestamp) {
+        let key = self.api_key_mut(id);
+        key.revoked_at = Some(at);
+        // A dead key needs no readable copy.
+        key.secret.sealed = None;
+        key.other = None;
+    }
+
+    fn api_key_mut(&mut self, id: CredentialId) -> &mut ApiKey {
+        self.api_keys
+            .get_mut(&id)
+            .expect("an event names a key that exists")
+    }
+
+    pub(crate) fn apply_api_key_rotated(&mut self, event: &ApiKeyRotated, at: Timestamp) {
+        let key = self.api_key_mut(event.id);
+        let version = key.newest_version() + 1;
+        let new = Secret {
+            digest: event.digest,
+            sealed: event.sealed.clone(),
+            version,
+        };
+        match event.activation {
+            Activation::Now { grace_seconds } => {
+                let old = core::mem::replace(&mut key.secret, new);
+                key.retire(old, grace_seconds, at);
+                key.rotated_at = Some(at);
+            }
+            Activation::FirstUse { grace_seconds } => {
+                key.other = Some(Box::new(OtherSecret::Pending {
+                    secret: new,
+                    grace_seconds,
+                }));
+            }
+        }
+    }
+
+    pub(crate) fn apply_api_key_rotation_undone(&mut self, event: ApiKeyRotationUndone) {
+        self.api_key_mut(event.id).other = None;
+    }
+
+    pub(crate) fn apply_api_key_activated(&mut self, event: ApiKeyActivated, at: Timestamp) {
+        let key = self.api_key_mut(event.id);
+        match key.other.take().map(|other| *other) {
+            Some(OtherSecret::Pending {
+                secret,
+                grace_seconds,
+            }) => {
+                let old = core::mem::replace(&mut key.secret, secret);
+                key.retire(old, grace_seconds, at);
+                key.rotated_at = Some(at);
+            }
+            Some(OtherSecret::Retiring { .. }) | None => {
+                panic!("key {} was activated without a pending secret", event.id);
+            }
+        }
+    }
+
+    pub(crate) fn apply_api_key_disabled(&mut self, event: ApiKeyDisabled, at: Timestamp) {
+        self.api_key_mut(event.id).disabled_at = Some(at);
+    }
+
+    pub(crate) fn apply_api_key_enabled(&mut self, event: ApiKeyEnabled) {
+        self.api_key_mut(event.id).disabled_at = None;
+    }
+
+    pub(crate) fn apply_api_key_restricted(&mut self, event: &ApiKeyRestricted) {
+        let key = self.api_key_mut(event.id);
+        key.scopes.clone_from(&event.scopes);
+        key.expires_at = event.expires_at;
+        key.allowed_cidrs = Arc::clone(&event.allowed_cidrs);
+    }
+}
+
+impl ApiKey {
+    /// Whether a second secret is good or waiting at `now`.
+    pub fn rotation_under_way(&self, now: Timestamp) -> bool {
+        match self.other.as_deref() {
+            Some(OtherSecret::Pending { .. }) => true,
+            Some(OtherSecret::Retiring { until, .. }) => now < *until,
+            None => false,
+        }
+    }
+
+    /// The version of the secret that the next rotation follows.
+    pub fn newest_version(&self) -> u32 {
+        match self.other.as_deref() {
+            Some(OtherSecret::Pending { secret, .. }) => secret.version,
+            Some(OtherSecret::Retiring { .. }) | None => self.secret.version,
+        }
+    }
+
+    fn retire(&mut self, mut old: Secret, grace_seconds: u64, at: Timestamp) {
+        // The newest secret is the one to read again; the old one only has to match.
+        old.sealed = None;
+        self.other = (grace_seconds > 0).then(|| {
+            Box::new(OtherSecret::Retiring {
+                secret: old,
+                until: at.plus_seconds(grace_seconds),
+            })
+        });
+    }
+}
+
+pub(crate) fn check_cidrs(cidrs: &[IpNet]) -> Result<(), Refusal> {
+    if cidrs.len() > ALLOWED_CIDRS_MAX {
+        return Err(Refusal::invalid(
+            Field::AllowedCidrs,
+            Reason::AtMost(ALLOWED_CIDRS_MAX as u64),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Everything that can be asked for, and the one place where it is decided.
+
+use crate::actor::Authority;
+use crate::api_key::{
+    ActivateApiKey, RestrictApiKey, RevealApiKey, RotateApiKey, SwitchApiKey, UndoApiKeyRotation,
+};
+use crate::directory::Directory;
+use crate::entitlement::{CreateEntitlement, RevokeEntitlement};
+use crate::event::Event;
+use crate::member::{
+    AcceptInvitation, AddMember, ChangeMemberRole, InviteMember, RemoveMember, RevokeInvitation,
+};
+use crate::org::{AddScope, CreateOrg, SetUp};
+use crate::refusal::Refusal;
+use crate::service::{ChangeService, CreateService, DeleteService};
+use crate::session::{EndSession, StartSession};
+use crate::team::{ChangeTeam, CreateTeam, DeleteTeam, PlaceInTeam};
+use crate::time::Timestamp;
+use crate::user::ChangePassword;
+use crate::user_key::{CreateUserKey, RenameUserKey, RevokeUserKey};
+
+/// Declares [`Command`] and the conversion from each kind of it.
+macro_rules! commands {
+    ($($variant:ident),+ $(,)?) => {
+        /// What is asked for. It holds digests, identifiers and checked words; never a secret.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Command {
+            $(#[doc = concat!("See [`", stringify!($variant), "`].")] $variant($variant)),+
+        }
+
+        $(impl From<$variant> for Command {
+            fn from(command: $variant) -> Self {
+                Self::$variant(command)
+            }
+        })+
+    };
+}
+
+commands! {
+    SetUp,
+    CreateOrg,
+    AddScope,
+    ChangePassword,
+    AddMember,
+    InviteMember,
+    AcceptInvitation,
+    RevokeInvitation,
+    ChangeMemberRole,
+    RemoveMember,
+    CreateTeam,
+    ChangeTeam,
+    DeleteTeam,
+    PlaceInTeam,
+    CreateService,
+    ChangeService,
+    DeleteService,
+    CreateUserKey,
+    RenameUserKey,
+    RevokeUserKey,
+    CreateEntitlement,
+    RevokeEntitlement,
+    RotateApiKey,
+    UndoApiKeyRotation,
+    ActivateApiKey,
+    SwitchApiKey,
+    RestrictApiKey,
+    RevealApiKey,
+    StartSession,
+    EndSession,
+}
+
+/// Decides a command: what happens, nothing because it is so already, or why not.
+///
+/// Pure and total: time, identifiers and digests come in with the command, so the same question
+/// has the same answer for ever, and no command makes it panic.
+///
+/// # Errors
+/// The first [`Refusal`] that applies, in the order in which that type lists them.
+pub fn decide(
+    directory: &Directory,
+    authority: &Authority,
+    command: Command,
+    now: Timestamp,
+) -> Result<Option<Event>, Refusal> {
+    directory.check_standing(authority, now)?;
+    match command {
+        Command::SetUp(c) => directory.decide_set_up(c),
+        Command::CreateOrg(c) => directory.decide_create_org(authority, c),
+        Command::AddScope(c) => directory.decide_add_scope(authority, c),
+        Command::ChangePassword(c) => directory.decide_change_password(authority, c),
+        Command::AddMember(c) => directory.decide_add_member(authority, c),
+        Command::InviteMember(c) => directory.decide_invite_member(authority, c, now),
+        Command::AcceptInvitation(c) => directory.decide_accept_invitation(authority, c, now),
+        Command::RevokeInvitation(c) => directory.decide_revoke_invitation(authority, c),
+        Command::ChangeMemberRole(c) => directory.decide_change_member_role(authority, c),
+        Command::RemoveMember(c) => directory.decide_remove_member(authority, c),
+        Command::CreateTeam(c) => directory.decide_create_team(authority, c),
+        Command::ChangeTeam(c) => directory.decide_change_team(authority, c),
+        Command::DeleteTeam(c) => directory.decide_delete_team(authority, &c),
+        Command::PlaceInTeam(c) => directory.decide_place_in_team(authority, &c),
+        Command::CreateService(c) => directory.decide_create_service(authority, c, now),
+        Command::ChangeService(c) => directory.decide_change_service(authority, c),
+        Command::DeleteService(c) => directory.decide_delete_service(authority, &c),
+        Command::CreateUserKey(c) => directory.decide_create_user_key(authority, c, now),
+        Command::RenameUserKey(c) => directory.decide_rename_user_key(authority, c),
+        Command::RevokeUserKey(c) => directory.decide_revoke_user_key(authority, c),
+        Command::CreateEntitlement(c) => directory.decide_create_entitlement(authority, c, now),
+        Command::RevokeEntitlement(c) => directory.decide_revoke_entitlement(authority, c),
+        Command::RotateApiKey(c) => directory.decide_rotate_api_key(authority, c, now),
+        Command::UndoApiKeyRotation(c) => directory.decide_undo_api_key_rotation(authority, c),
+        Command::ActivateApiKey(c) => directory.decide_activate_api_key(c, now),
+        Command::SwitchApiKey(c) => directory.decide_switch_api_key(authority, c),
+        Command::RestrictApiKey(c) => directory.decide_restrict_api_key(authority, c, now),
+        Command::RevealApiKey(c) => directory.decide_reveal_api_key(authority, c),
+        Command::StartSession(c) => directory.decide_start_session(authority, c, now),
+        Command::EndSession(c) => directory.decide_end_session(authority, c),
+    }
+}

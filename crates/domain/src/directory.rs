@@ -1,0 +1,288 @@
+//! The whole state, and the one fold that makes it out of the records.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::actor::Actor;
+use crate::api_key::{ApiKey, Holder};
+use crate::credential::CredentialId;
+use crate::entitlement::Entitlement;
+use crate::event::{Event, Record};
+use crate::id::{EntitlementId, InvitationId, KeyId, OrgId, ServiceId, SessionId, UserId};
+use crate::org::Org;
+use crate::position::Position;
+use crate::service::Service;
+use crate::session::Session;
+use crate::target::Target;
+use crate::text::{Email, Slug};
+use crate::time::Timestamp;
+use crate::user::User;
+use crate::user_key::UserKey;
+
+/// Everything that is true after the record at [`Directory::position`].
+///
+/// It is folded twice: once ahead of the disk, for deciding, and once behind it, for reading.
+/// Fields are open inside this crate only, so that each noun's file changes its own part and
+/// nothing else changes anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directory {
+    position: Position,
+    at: Timestamp,
+    pub(crate) orgs: HashMap<OrgId, Org>,
+    pub(crate) org_slugs: HashMap<Slug, OrgId>,
+    pub(crate) users: HashMap<UserId, User>,
+    pub(crate) emails: HashMap<Email, UserId>,
+    pub(crate) user_slugs: HashMap<Slug, UserId>,
+    pub(crate) invitation_tokens: HashMap<CredentialId, (OrgId, InvitationId)>,
+    pub(crate) services: HashMap<ServiceId, Service>,
+    pub(crate) user_keys: HashMap<KeyId, UserKey>,
+    pub(crate) entitlements: HashMap<EntitlementId, Entitlement>,
+    /// Every key that ever was; the dead ones too, so that they are told from those that never were.
+    pub(crate) api_keys: HashMap<CredentialId, ApiKey>,
+    pub(crate) sessions: HashMap<SessionId, Session>,
+}
+
+impl Directory {
+    /// The position of the last record that was applied.
+    pub const fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The time of the last record that was applied.
+    pub const fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// Whether nobody was ever here.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty() && self.orgs.is_empty()
+    }
+
+    /// An organisation.
+    pub fn org(&self, id: OrgId) -> Option<&Org> {
+        self.orgs.get(&id)
+    }
+
+    /// An organisation by its name in paths.
+    pub fn org_by_slug(&self, slug: &str) -> Option<&Org> {
+        self.org_slugs.get(slug).and_then(|id| self.orgs.get(id))
+    }
+
+    /// A person.
+    pub fn user(&self, id: UserId) -> Option<&User> {
+        self.users.get(&id)
+    }
+
+    /// A person by the canonical spelling of their address.
+    pub fn user_by_email(&self, email: &str) -> Option<&User> {
+        self.emails.get(email).and_then(|id| self.users.get(id))
+    }
+
+    /// A person by their slug.
+    pub fn user_by_slug(&self, slug: &str) -> Option<&User> {
+        self.user_slugs.get(slug).and_then(|id| self.users.get(id))
+    }
+
+    /// A living service.
+    pub fn service(&self, id: ServiceId) -> Option<&Service> {
+        self.services.get(&id)
+    }
+
+    /// A living key of a person.
+    pub fn user_key(&self, id: KeyId) -> Option<&UserKey> {
+        self.user_keys.get(&id)
+    }
+
+    /// A living entitlement token.
+    pub fn entitlement(&self, id: EntitlementId) -> Option<&Entitlement> {
+        self.entitlements.get(&id)
+    }
+
+    /// A key, living or dead, by its public id.
+    pub fn api_key(&self, id: CredentialId) -> Option<&ApiKey> {
+        self.api_keys.get(&id)
+    }
+
+    /// An open session.
+    pub fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(&id)
+    }
+
+    /// The open invitation that a token belongs to.
+    pub fn invitation_by_token(&self, token: CredentialId) -> Option<(OrgId, InvitationId)> {
+        self.invitation_tokens.get(&token).copied()
+    }
+
+    /// How many keys there are, living and dead.
+    pub fn api_key_count(&self) -> usize {
+        self.api_keys.len()
+    }
+
+    pub(crate) fn known_org(&self, id: OrgId) -> &Org {
+        self.org(id).expect("the organisation was found before")
+    }
+
+    pub(crate) fn known_user(&self, id: UserId) -> &User {
+        self.user(id).expect("the user was found before")
+    }
+
+    pub(crate) fn org_mut(&mut self, id: OrgId) -> &mut Org {
+        self.orgs
+            .get_mut(&id)
+            .expect("an event names an organisation that exists")
+    }
+
+    pub(crate) fn user_mut(&mut self, id: UserId) -> &mut User {
+        self.users
+            .get_mut(&id)
+            .expect("an event names a user that exists")
+    }
+
+    /// Whose auditors may read an event: asked before it is applied, and written in its record.
+    pub fn organizations_of(&self, event: &Event) -> Vec<OrgId> {
+        match event {
+            Event::OrgCreated(e) => vec![e.org],
+            Event::ScopeAdded(e) => vec![e.org],
+            Event::MemberAdded(e) => vec![e.org],
+            Event::MemberInvited(e) => vec![e.org],
+            Event::InvitationAccepted(e) => vec![e.org],
+            Event::InvitationRevoked(e) => vec![e.org],
+            Event::MemberRoleChanged(e) => vec![e.org],
+            Event::MemberRemoved(e) => vec![e.org],
+            Event::TeamCreated(e) => vec![e.org],
+            Event::TeamChanged(e) => vec![e.org],
+            Event::TeamDeleted(e) => vec![e.org],
+            Event::TeamMemberAdded(e) => vec![e.org],
+            Event::TeamMemberRemoved(e) => vec![e.org],
+            Event::ServiceCreated(e) => vec![e.org],
+            Event::ServiceChanged(e) => self.orgs_of_actor(Actor::Service(e.service)),
+            Event::ServiceDeleted(e) => self.orgs_of_actor(Actor::Service(e.service)),
+            Event::EntitlementCreated(e) => vec![e.org],
+            Event::EntitlementRevoked(e) => self.orgs_of_actor(Actor::Entitlement(e.entitlement)),
+            Event::PasswordChanged(e) => self.orgs_of_actor(Actor::User(e.user)),
+            Event::UserKeyCreated(e) => self.orgs_of_actor(Actor::User(e.user)),
+            Event::UserKeyRenamed(e) => self.orgs_of_user_key(e.key),
+            Event::UserKeyRevoked(e) => self.orgs_of_user_key(e.key),
+            Event::ApiKeyRotated(e) => self.orgs_of_api_key(e.id),
+            Event::ApiKeyRotationUndone(e) => self.orgs_of_api_key(e.id),
+            Event::ApiKeyActivated(e) => self.orgs_of_api_key(e.id),
+            Event::ApiKeyDisabled(e) => self.orgs_of_api_key(e.id),
+            Event::ApiKeyEnabled(e) => self.orgs_of_api_key(e.id),
+            Event::ApiKeyRestricted(e) => self.orgs_of_api_key(e.id),
+            Event::ApiKeyRevealed(e) => self.orgs_of_api_key(e.id),
+            Event::SessionStarted(e) => self.orgs_of_actor(Actor::User(e.user)),
+            Event::SessionEnded(e) => self.orgs_of_actor(Actor::User(e.user)),
+        }
+    }
+
+    fn orgs_of_actor(&self, actor: Actor) -> Vec<OrgId> {
+        self.orgs_of(actor).map(|org| org.id).collect()
+    }
+
+    fn orgs_of_user_key(&self, key: KeyId) -> Vec<OrgId> {
+        self.user_key(key)
+            .map(|key| self.orgs_of_actor(Actor::User(key.user)))
+            .unwrap_or_default()
+    }
+
+    fn orgs_of_api_key(&self, id: CredentialId) -> Vec<OrgId> {
+        let holder = self.api_key(id).map(|key| key.issued.holder);
+        holder
+            .map(|holder| self.orgs_of_actor(holder.actor()))
+            .unwrap_or_default()
+    }
+
+    /// What an event is about, for those who look for it.
+    pub fn target_of(&self, event: &Event) -> Target {
+        let of_api_key = |id: CredentialId| match self.api_key(id).map(|key| key.issued.holder) {
+            Some(Holder::User { key, .. }) => Target::Key(key),
+            Some(Holder::Service { service, .. }) => Target::Service(service),
+            Some(Holder::Entitlement { entitlement, .. }) => Target::Entitlement(entitlement),
+            None => Target::Credential(id),
+        };
+        match event {
+            Event::OrgCreated(e) => Target::Organization(e.org),
+            Event::ScopeAdded(e) => Target::Organization(e.org),
+            Event::PasswordChanged(e) => Target::User(e.user),
+            Event::MemberAdded(e) => Target::User(e.user),
+            Event::MemberInvited(e) => Target::Invitation(e.invitation),
+            Event::InvitationAccepted(e) => Target::Invitation(e.invitation),
+            Event::InvitationRevoked(e) => Target::Invitation(e.invitation),
+            Event::MemberRoleChanged(e) => Target::User(e.user),
+            Event::MemberRemoved(e) => Target::User(e.user),
+            Event::TeamCreated(e) => Target::Team(e.team),
+            Event::TeamChanged(e) => Target::Team(e.team),
+            Event::TeamDeleted(e) => Target::Team(e.team),
+            Event::TeamMemberAdded(e) => Target::Team(e.team),
+            Event::TeamMemberRemoved(e) => Target::Team(e.team),
+            Event::ServiceCreated(e) => Target::Service(e.service),
+            Event::ServiceChanged(e) => Target::Service(e.service),
+            Event::ServiceDeleted(e) => Target::Service(e.service),
+            Event::UserKeyCreated(e) => Target::Key(e.key),
+            Event::UserKeyRenamed(e) => Target::Key(e.key),
+            Event::UserKeyRevoked(e) => Target::Key(e.key),
+            Event::EntitlementCreated(e) => Target::Entitlement(e.entitlement),
+            Event::EntitlementRevoked(e) => Target::Entitlement(e.entitlement),
+            Event::ApiKeyRotated(e) => of_api_key(e.id),
+            Event::ApiKeyRotationUndone(e) => of_api_key(e.id),
+            Event::ApiKeyActivated(e) => of_api_key(e.id),
+            Event::ApiKeyDisabled(e) => of_api_key(e.id),
+            Event::ApiKeyEnabled(e) => of_api_key(e.id),
+            Event::ApiKeyRestricted(e) => of_api_key(e.id),
+            Event::ApiKeyRevealed(e) => of_api_key(e.id),
+            Event::SessionStarted(e) => Target::Session(e.session),
+            Event::SessionEnded(e) => Target::Session(e.session),
+        }
+    }
+
+    /// Applies the next record. It cannot fail: what is recorded has happened.
+    ///
+    /// # Panics
+    /// When a position is missing, or an event names what is not there. Either means that the
+    /// ledger and this program disagree, and a server that guesses on is worse than one that stops.
+    pub fn apply(&mut self, record: &Record) {
+        assert_eq!(
+            record.position,
+            self.position.next(),
+            "a position is missing in the ledger"
+        );
+        self.position = record.position;
+        self.at = record.at;
+        let at = record.at;
+        match &record.event {
+            Event::OrgCreated(e) => self.apply_org_created(e, record),
+            Event::ScopeAdded(e) => self.apply_scope_added(e),
+            Event::PasswordChanged(e) => self.apply_password_changed(e),
+            Event::MemberAdded(e) => self.apply_member_added(e, at),
+            Event::MemberInvited(e) => self.apply_member_invited(e, record.origin.actor),
+            Event::InvitationAccepted(e) => self.apply_invitation_accepted(e, at),
+            Event::InvitationRevoked(e) => self.apply_invitation_revoked(*e),
+            Event::MemberRoleChanged(e) => self.apply_member_role_changed(*e),
+            Event::MemberRemoved(e) => self.apply_member_removed(*e),
+            Event::TeamCreated(e) => self.apply_team_created(e, at),
+            Event::TeamChanged(e) => self.apply_team_changed(e),
+            Event::TeamDeleted(e) => self.apply_team_deleted(*e),
+            Event::TeamMemberAdded(e) => self.apply_team_member_added(*e),
+            Event::TeamMemberRemoved(e) => self.apply_team_member_removed(*e),
+            Event::ServiceCreated(e) => self.apply_service_created(e, record),
+            Event::ServiceChanged(e) => self.apply_service_changed(e),
+            Event::ServiceDeleted(e) => self.apply_service_deleted(*e, at),
+            Event::UserKeyCreated(e) => self.apply_user_key_created(e, record),
+            Event::UserKeyRenamed(e) => self.apply_user_key_renamed(e),
+            Event::UserKeyRevoked(e) => self.apply_user_key_revoked(*e, at),
+            Event::EntitlementCreated(e) => self.apply_entitlement_created(e, record),
+            Event::EntitlementRevoked(e) => self.apply_entitlement_revoked(*e, at),
+            Event::ApiKeyRotated(e) => self.apply_api_key_rotated(e, at),
+            Event::ApiKeyRotationUndone(e) => self.apply_api_key_rotation_undone(*e),
+            Event::ApiKeyActivated(e) => self.apply_api_key_activated(*e, at),
+            Event::ApiKeyDisabled(e) => self.apply_api_key_disabled(*e, at),
+            Event::ApiKeyEnabled(e) => self.apply_api_key_enabled(*e),
+            Event::ApiKeyRestricted(e) => self.apply_api_key_restricted(e),
+            // Reading a key changes nothing; that it was read is kept in the ledger only.
+            Event::ApiKeyRevealed(_) => {}
+            Event::SessionStarted(e) => self.apply_session_started(e, at),
+            Event::SessionEnded(e) => self.apply_session_ended(*e),
+        }
+    }
+}

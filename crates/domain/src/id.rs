@@ -1,0 +1,108 @@
+//! Names that never change: one newtype for each noun, all of them random and none of them secret.
+
+use core::fmt;
+use core::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Declares one identifier newtype over a version 4 UUID (RFC 9562 §5.4).
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// The identifier made of 16 random bytes; the caller draws them.
+            pub fn from_random(bytes: [u8; 16]) -> Self {
+                Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
+            }
+
+            /// The identifier with exactly these bytes, as they were stored.
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
+            /// The 16 bytes, as they are stored.
+            pub const fn to_bytes(self) -> [u8; 16] {
+                self.0.into_bytes()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::try_parse(text).map(Self)
+            }
+        }
+    };
+}
+
+id! {
+    /// An organisation, also called a workspace (document 004).
+    OrgId
+}
+id! {
+    /// A person. It is the pseudonym under which the person stands in the ledger.
+    UserId
+}
+id! {
+    /// A team inside one organisation.
+    TeamId
+}
+id! {
+    /// A service: a holder of exactly one key, tied to no person (document 001).
+    ServiceId
+}
+id! {
+    /// A user's key. It stays the same through every rotation.
+    KeyId
+}
+id! {
+    /// A read-only entitlement token (document 001).
+    EntitlementId
+}
+id! {
+    /// An invitation that waits for its addressee.
+    InvitationId
+}
+id! {
+    /// A browser session; the cookie's secret is another value.
+    SessionId
+}
+id! {
+    /// One HTTP request, as told in `X-Request-Id` and in the record it led to.
+    RequestId
+}
+id! {
+    /// Whose personal fields a record holds: a person, an invited address, or nobody in particular.
+    ///
+    /// Destroying the key kept under this pseudonym erases the fields and leaves every proof valid.
+    PersonId
+}
+
+impl From<UserId> for PersonId {
+    fn from(user: UserId) -> Self {
+        Self(user.0)
+    }
+}
+
+impl From<InvitationId> for PersonId {
+    fn from(invitation: InvitationId) -> Self {
+        Self(invitation.0)
+    }
+}
+
+impl PersonId {
+    /// Stands for requests that no person made: services, the server itself.
+    pub const NOBODY: Self = Self(Uuid::nil());
+}

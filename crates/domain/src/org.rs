@@ -1,0 +1,206 @@
+//! Organisations (workspaces in document 004), their scope catalogue, and the first one of all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::actor::{Actor, Authority};
+use crate::directory::Directory;
+use crate::event::{Event, Record};
+use crate::id::{EntitlementId, InvitationId, OrgId, ServiceId, TeamId, UserId};
+use crate::member::Invitation;
+use crate::refusal::{Field, Refusal};
+use crate::role::Role;
+use crate::scope::{ScopeEntry, built_in, find_built_in};
+use crate::team::Team;
+use crate::text::{DisplayName, Slug};
+use crate::time::Timestamp;
+use crate::user::{NewUser, Registration};
+
+/// An organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Org {
+    /// Its identifier.
+    pub id: OrgId,
+    /// Its name in paths, unique on this server.
+    pub slug: Slug,
+    /// Its name for people.
+    pub name: DisplayName,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who is in it, and as what. At least one owner.
+    pub members: BTreeMap<UserId, Role>,
+    /// Its teams by slug.
+    pub teams: BTreeMap<Slug, Team>,
+    /// Its services by slug.
+    pub services: BTreeMap<Slug, ServiceId>,
+    /// Its living entitlement tokens.
+    pub entitlements: BTreeSet<EntitlementId>,
+    /// Its open invitations.
+    pub invitations: BTreeMap<InvitationId, Invitation>,
+    /// The scopes it added to the built-in ones, by name.
+    pub scopes: BTreeMap<String, ScopeEntry>,
+}
+
+impl Org {
+    /// Its team with this identifier.
+    pub fn team(&self, id: TeamId) -> Option<&Team> {
+        self.teams.values().find(|team| team.id == id)
+    }
+
+    /// The lowest role that holds a scope, if the catalogue has the scope at all.
+    pub fn minimum_role(&self, scope: &str) -> Option<Role> {
+        find_built_in(scope)
+            .map(|entry| entry.minimum_role)
+            .or_else(|| self.scopes.get(scope).map(|entry| entry.minimum_role))
+    }
+
+    pub(crate) fn is_last_owner(&self, user: UserId) -> bool {
+        let mut owners = self
+            .members
+            .iter()
+            .filter(|(_, role)| **role == Role::Owner);
+        owners.next().is_some_and(|(owner, _)| *owner == user) && owners.next().is_none()
+    }
+}
+
+/// Make the first organisation and its owner, on a server that has nobody yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetUp {
+    /// The organisation.
+    pub org: OrgId,
+    /// Its name in paths.
+    pub slug: Slug,
+    /// Its name for people.
+    pub name: DisplayName,
+    /// Its owner.
+    pub owner: NewUser,
+}
+
+/// Make an organisation; whoever does becomes its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateOrg {
+    /// The organisation.
+    pub org: OrgId,
+    /// Its name in paths.
+    pub slug: Slug,
+    /// Its name for people.
+    pub name: DisplayName,
+}
+
+/// Add a scope to the organisation's catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddScope {
+    /// The organisation.
+    pub org: OrgId,
+    /// The scope.
+    pub entry: ScopeEntry,
+}
+
+/// An organisation was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OrgCreated {
+    /// The organisation.
+    pub org: OrgId,
+    /// Its name in paths.
+    pub slug: Slug,
+    /// Its name for people.
+    pub name: DisplayName,
+    /// Its owner.
+    pub owner: UserId,
+    /// The owner's account, where it was made with the organisation.
+    pub registered: Option<Registration>,
+}
+
+/// A scope was added to an organisation's catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ScopeAdded {
+    /// The organisation.
+    pub org: OrgId,
+    /// The scope.
+    pub entry: ScopeEntry,
+}
+
+impl Directory {
+    pub(crate) fn decide_set_up(&self, command: SetUp) -> Result<Option<Event>, Refusal> {
+        if !self.is_empty() {
+            return Err(Refusal::AlreadySetUp);
+        }
+        let owner = command.owner.user;
+        Ok(Some(Event::OrgCreated(OrgCreated {
+            org: command.org,
+            slug: command.slug,
+            name: command.name,
+            owner,
+            registered: Some(self.registration(command.owner)),
+        })))
+    }
+
+    pub(crate) fn decide_create_org(
+        &self,
+        authority: &Authority,
+        command: CreateOrg,
+    ) -> Result<Option<Event>, Refusal> {
+        let Actor::User(owner) = authority.actor else {
+            return Err(Refusal::UsersOnly);
+        };
+        self.require_anywhere(authority, built_in::WORKSPACES_WRITE)?;
+        if self.org_by_slug(command.slug.as_str()).is_some() {
+            return Err(Refusal::Taken(Field::Slug));
+        }
+        Ok(Some(Event::OrgCreated(OrgCreated {
+            org: command.org,
+            slug: command.slug,
+            name: command.name,
+            owner,
+            registered: None,
+        })))
+    }
+
+    pub(crate) fn decide_add_scope(
+        &self,
+        authority: &Authority,
+        command: AddScope,
+    ) -> Result<Option<Event>, Refusal> {
+        self.require(authority, command.org, built_in::SCOPES_WRITE)?;
+        if self
+            .known_org(command.org)
+            .minimum_role(command.entry.scope.as_str())
+            .is_some()
+        {
+            return Err(Refusal::Taken(Field::Name));
+        }
+        Ok(Some(Event::ScopeAdded(ScopeAdded {
+            org: command.org,
+            entry: command.entry,
+        })))
+    }
+
+    pub(crate) fn apply_org_created(&mut self, event: &OrgCreated, record: &Record) {
+        if let Some(registration) = &event.registered {
+            self.insert_user(event.owner, registration, record.at);
+        }
+        let org = Org {
+            id: event.org,
+            slug: event.slug.clone(),
+            name: event.name.clone(),
+            created_at: record.at,
+            members: BTreeMap::new(),
+            teams: BTreeMap::new(),
+            services: BTreeMap::new(),
+            entitlements: BTreeSet::new(),
+            invitations: BTreeMap::new(),
+            scopes: BTreeMap::new(),
+        };
+        self.org_slugs.insert(event.slug.clone(), event.org);
+        self.orgs.insert(event.org, org);
+        self.insert_member(event.org, event.owner, Role::Owner);
+    }
+
+    pub(crate) fn apply_scope_added(&mut self, event: &ScopeAdded) {
+        let name = event.entry.scope.as_str().to_owned();
+        self.org_mut(event.org)
+            .scopes
+            .insert(name, event.entry.clone());
+    }
+}

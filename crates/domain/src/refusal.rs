@@ -1,0 +1,216 @@
+//! Why a command is refused: facts, in the order in which they are told.
+//!
+//! The order is the same everywhere and tested: the caller's own standing, then what they may not
+//! even know of, then what they may not do, then what they said wrongly, then what stands in the
+//! way. So a stranger learns nothing that they had no right to ask.
+
+use core::fmt;
+
+use thiserror::Error;
+
+use crate::role::Role;
+use crate::scope::Scope;
+use crate::text::Slug;
+
+/// A noun of the API, for "no such …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noun {
+    /// An organisation.
+    Organization,
+    /// A person in an organisation.
+    Member,
+    /// An invitation.
+    Invitation,
+    /// A team.
+    Team,
+    /// A service.
+    Service,
+    /// A user's key.
+    Key,
+    /// An entitlement token.
+    Entitlement,
+    /// A session.
+    Session,
+}
+
+impl Noun {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::Member => "member",
+            Self::Invitation => "invitation",
+            Self::Team => "team",
+            Self::Service => "service",
+            Self::Key => "key",
+            Self::Entitlement => "entitlement",
+            Self::Session => "session",
+        }
+    }
+}
+
+/// A field of a request body, by its name there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// `name`
+    Name,
+    /// `slug`
+    Slug,
+    /// `handle`
+    Handle,
+    /// `email`
+    Email,
+    /// `role`
+    Role,
+    /// `scopes`
+    Scopes,
+    /// `teams`
+    Teams,
+    /// `environment`
+    Environment,
+    /// `expires_at`
+    ExpiresAt,
+    /// `allowed_cidrs`
+    AllowedCidrs,
+    /// `grace_seconds`
+    GraceSeconds,
+    /// The public id of a credential; drawn by the server, so that a caller never sees this.
+    CredentialId,
+}
+
+impl Field {
+    /// Its name in bodies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Slug => "slug",
+            Self::Handle => "handle",
+            Self::Email => "email",
+            Self::Role => "role",
+            Self::Scopes => "scopes",
+            Self::Teams => "teams",
+            Self::Environment => "environment",
+            Self::ExpiresAt => "expires_at",
+            Self::AllowedCidrs => "allowed_cidrs",
+            Self::GraceSeconds => "grace_seconds",
+            Self::CredentialId => "id",
+        }
+    }
+}
+
+/// What is wrong with a field. The sentence names the remedy.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Reason {
+    /// The catalogue has no such scope.
+    #[error("{0} is not in the scope catalogue; GET /v1/scopes lists it")]
+    UnknownScope(Scope),
+    /// An entitlement token only reads.
+    #[error("{0} changes things; an entitlement token takes only scopes whose access is read")]
+    NotReadOnly(Scope),
+    /// Without scopes an entitlement token could do nothing.
+    #[error("must name at least one scope")]
+    NoScope,
+    /// The organisation has no such team.
+    #[error("there is no team {0} in this organization")]
+    UnknownTeam(Slug),
+    /// The instant is not in the future.
+    #[error("must be in the future")]
+    InThePast,
+    /// More than is allowed.
+    #[error("may be at most {0}")]
+    AtMost(u64),
+    /// A service is never an owner.
+    #[error("a service may be member or manager")]
+    ServiceAsOwner,
+}
+
+/// Why a command is refused. Each is the caller's to mend; what is ours to mend is no refusal.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// The credential or session ended between its check and the decision. (401)
+    #[error("the credential is no longer good")]
+    CredentialEnded,
+    /// There is none, or none that the caller may know of. (404)
+    #[error("there is no such {}", .0.as_str())]
+    Unknown(Noun),
+    /// The credential's scopes do not name it. (403; RFC 6750 §3.1 `insufficient_scope`)
+    #[error("this needs the scope {0}, which the credential does not have")]
+    InsufficientScope(&'static str),
+    /// The caller's role and teams do not grant it. (403)
+    #[error("this needs the right {right}, which the role {minimum_role} has")]
+    RoleTooLow {
+        /// The right.
+        right: &'static str,
+        /// The lowest role that has it.
+        minimum_role: Role,
+    },
+    /// Nobody gives more than they hold. (403)
+    #[error("the scope {0} is more than you hold yourself")]
+    BeyondOwnRights(Scope),
+    /// A credential with scopes makes none without. (403)
+    #[error("a credential with scopes can only give scopes out of its own; name them")]
+    UnlimitedFromLimited,
+    /// No key outlives the one that makes it. (403)
+    #[error("it would live longer than the credential that makes it")]
+    BeyondOwnLifetime,
+    /// A test credential changes nothing live. (403)
+    #[error("a test credential can make and change only what is in the test environment")]
+    LiveFromTest,
+    /// Nobody gives or touches a role above their own. (403)
+    #[error("this needs the role {0}")]
+    AboveOwnRole(Role),
+    /// A credential with scopes could otherwise make itself an account without. (403)
+    #[error(
+        "a credential with scopes gives no role above member; use one without, or the password"
+    )]
+    RoleFromLimited,
+    /// Only a person has this. (403)
+    #[error("only a user can do this")]
+    UsersOnly,
+    /// Only the password or a session opens this. (403)
+    #[error("this needs the account's password or a session; a key cannot do it")]
+    PasswordNeeded,
+    /// A field says something that cannot be. (422)
+    #[error("{} {reason}", field.as_str())]
+    Invalid {
+        /// The field.
+        field: Field,
+        /// What is wrong with it.
+        reason: Reason,
+    },
+    /// Another has this name already. (409)
+    #[error("this {} is taken", .0.as_str())]
+    Taken(Field),
+    /// The person is in the organisation already. (409)
+    #[error("this user is a member already")]
+    AlreadyMember,
+    /// The address has an account, whose password is not the caller's to choose. (409)
+    #[error("this address has an account already; leave out the password to invite it")]
+    AlreadyRegistered,
+    /// An organisation never loses its last owner. (409)
+    #[error("an organization keeps at least one owner; make another one first")]
+    LastOwner,
+    /// The first owner is there. (409)
+    #[error("this server is set up already")]
+    AlreadySetUp,
+    /// The old secret still has its grace, or the new one waits for its first use. (409)
+    #[error(
+        "a rotation is under way; wait for its end, undo it, or rotate at once with grace_seconds 0"
+    )]
+    RotationUnderWay,
+    /// No new secret waits for its first use. (409)
+    #[error("there is no rotation that could be undone")]
+    NoRotationToUndo,
+}
+
+impl Refusal {
+    pub(crate) const fn invalid(field: Field, reason: Reason) -> Self {
+        Self::Invalid { field, reason }
+    }
+}
+
+impl fmt::Display for Noun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

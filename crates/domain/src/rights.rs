@@ -1,0 +1,365 @@
+//! Who may do what: the rights of a holder, narrowed by the scopes of what they showed.
+//!
+//! Rights come from the role and the teams, are never stored with a credential, and are looked up
+//! at each request: a demotion is felt by the very next call.
+
+use crate::actor::{Actor, Authority, Proof};
+use crate::api_key::{ApiKey, Holder};
+use crate::credential::{CredentialId, Environment};
+use crate::directory::Directory;
+use crate::id::OrgId;
+use crate::org::Org;
+use crate::refusal::{Field, Noun, Reason, Refusal};
+use crate::role::Role;
+use crate::scope::{BUILT_IN, Scope, Scopes, built_in};
+use crate::time::Timestamp;
+
+/// Rights that change something which no environment divides; a test credential has none of them.
+const LIVE_ONLY: &[&str] = &[
+    built_in::SCOPES_WRITE,
+    built_in::TEAMS_WRITE,
+    built_in::USERS_WRITE,
+    built_in::WORKSPACES_WRITE,
+];
+
+impl Directory {
+    /// Whether what the authority showed is still good. The committer asks again right before it
+    /// decides, because the credential may have ended since the request came in.
+    ///
+    /// # Errors
+    /// [`Refusal::CredentialEnded`].
+    pub fn check_standing(&self, authority: &Authority, now: Timestamp) -> Result<(), Refusal> {
+        let good = match authority.proof {
+            Proof::Own => authority.actor == Actor::System,
+            Proof::Password => self.exists(authority.actor),
+            Proof::Session(id) => self.session(id).is_some_and(|session| {
+                authority.actor == Actor::User(session.user) && now < session.expires_at
+            }),
+            Proof::Credential(id) => self.api_key(id).is_some_and(|key| {
+                key.issued.holder.actor() == authority.actor && key.standing(now).is_ok()
+            }),
+        };
+        if good {
+            Ok(())
+        } else {
+            Err(Refusal::CredentialEnded)
+        }
+    }
+
+    fn exists(&self, actor: Actor) -> bool {
+        match actor {
+            Actor::System => true,
+            Actor::User(id) => self.user(id).is_some(),
+            Actor::Service(id) => self.service(id).is_some(),
+            Actor::Entitlement(id) => self.entitlement(id).is_some(),
+        }
+    }
+
+    /// Whether this authority sees what belongs to an environment: a test credential only its own.
+    pub fn sees(&self, authority: &Authority, environment: Environment) -> bool {
+        match self.environment_of(authority) {
+            Environment::Live => true,
+            Environment::Test => environment == Environment::Test,
+        }
+    }
+
+    /// Whether this authority sees what holds this key.
+    pub fn sees_key(&self, authority: &Authority, id: CredentialId) -> bool {
+        self.api_key(id)
+            .is_some_and(|key| self.sees(authority, key.issued.environment))
+    }
+
+    /// The environment of an authority: a key's own; passwords and sessions are live.
+    pub fn environment_of(&self, authority: &Authority) -> Environment {
+        authority
+            .credential()
+            .and_then(|id| self.api_key(id))
+            .map_or(Environment::Live, |key| key.issued.environment)
+    }
+
+    /// The role of an actor in an organisation. Entitlement tokens have none anywhere.
+    pub fn role_of(&self, actor: Actor, org: OrgId) -> Option<Role> {
+        match actor {
+            Actor::System => Some(Role::Owner),
+            Actor::User(user) => self.member_role(org, user),
+            Actor::Service(service) => self
+                .service(service)
+                .filter(|service| service.org == org)
+                .map(|s| s.role),
+            Actor::Entitlement(_) => None,
+        }
+    }
+
+    /// Whether role or teams give an actor a right in an organisation.
+    fn has_right(&self, actor: Actor, org: &Org, right: &str) -> bool {
+        let Some(role) = self.role_of(actor, org.id) else {
+            return false;
+        };
+        org.minimum_role(right)
+            .is_some_and(|minimum| role >= minimum)
+            || org.teams.values().any(|team| {
+                let inside = match actor {
+                    Actor::User(user) => team.members.contains(&user),
+                    Actor::Service(service) => team.services.contains(&service),
+                    Actor::System | Actor::Entitlement(_) => false,
+                };
+                inside && team.scopes.contains(right)
+            })
+    }
+
+    /// Whether a key may do this in an organisation: its holder may, and its scopes name it.
+    pub fn key_holds(&self, key: &ApiKey, org: &Org, scope: &str) -> bool {
+        key.names(scope)
+            && match key.issued.holder {
+                Holder::User { .. } | Holder::Service { .. } => {
+                    self.has_right(key.issued.holder.actor(), org, scope)
+                }
+                // An entitlement token has what it names and nothing else.
+                Holder::Entitlement { org: own, .. } => own == org.id && key.scopes.is_some(),
+            }
+    }
+
+    /// All that a key may do in an organisation, sorted.
+    pub fn effective_scopes(&self, key: &ApiKey, org: OrgId) -> Scopes {
+        let Some(org) = self.org(org) else {
+            return Scopes::default();
+        };
+        match &key.scopes {
+            Some(scopes) => {
+                let held = scopes
+                    .iter()
+                    .filter(|scope| self.key_holds(key, org, scope.as_str()));
+                held.cloned().collect()
+            }
+            None => self.rights_of(key.issued.holder.actor(), org),
+        }
+    }
+
+    /// All the rights of an actor in an organisation, sorted.
+    pub fn rights_of(&self, actor: Actor, org: &Org) -> Scopes {
+        let built_in = BUILT_IN.iter().map(|entry| entry.name);
+        let added = org.scopes.keys().map(String::as_str);
+        let held = built_in
+            .chain(added)
+            .filter(|name| self.has_right(actor, org, name));
+        held.map(|name| name.parse::<Scope>().expect("the catalogue holds scopes"))
+            .collect()
+    }
+
+    /// Whether this authority has a right in an organisation, and may know of it.
+    fn holds(&self, authority: &Authority, org: &Org, right: &str) -> bool {
+        match authority.credential() {
+            Some(id) => self
+                .api_key(id)
+                .is_some_and(|key| self.key_holds(key, org, right)),
+            None => self.has_right(authority.actor, org, right),
+        }
+    }
+
+    /// Whether this authority may know that an organisation exists.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`], the same as for one that does not exist.
+    pub fn require_visible(&self, authority: &Authority, org: OrgId) -> Result<&Org, Refusal> {
+        let inside = match authority.actor {
+            Actor::Entitlement(token) => self.entitlement(token).is_some_and(|t| t.org == org),
+            actor @ (Actor::System | Actor::User(_) | Actor::Service(_)) => {
+                self.role_of(actor, org).is_some()
+            }
+        };
+        self.org(org)
+            .filter(|_| inside)
+            .ok_or(Refusal::Unknown(Noun::Organization))
+    }
+
+    /// Whether this authority may do something in an organisation.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] to strangers, then [`Refusal::InsufficientScope`] where the credential
+    /// is too narrow, [`Refusal::RoleTooLow`] where its holder is, and [`Refusal::LiveFromTest`].
+    pub fn require(
+        &self,
+        authority: &Authority,
+        org: OrgId,
+        right: &'static str,
+    ) -> Result<(), Refusal> {
+        let org = self.require_visible(authority, org)?;
+        self.check_names(authority, right)?;
+        // An entitlement token manages nothing, whatever its scopes are called.
+        let manages = !matches!(authority.actor, Actor::Entitlement(_));
+        if !manages || !self.has_right(authority.actor, org, right) {
+            let minimum_role = org.minimum_role(right).unwrap_or(Role::Owner);
+            return Err(Refusal::RoleTooLow {
+                right,
+                minimum_role,
+            });
+        }
+        self.check_not_live_only(authority, right)
+    }
+
+    /// Whether this authority may do something in at least one organisation.
+    ///
+    /// # Errors
+    /// As [`Directory::require`], apart from the first.
+    pub fn require_anywhere(
+        &self,
+        authority: &Authority,
+        right: &'static str,
+    ) -> Result<(), Refusal> {
+        self.check_names(authority, right)?;
+        if !self
+            .orgs_of(authority.actor)
+            .any(|org| self.holds(authority, org, right))
+        {
+            return Err(Refusal::RoleTooLow {
+                right,
+                minimum_role: Role::Member,
+            });
+        }
+        self.check_not_live_only(authority, right)
+    }
+
+    /// Whether this authority may do something with what is the person's own.
+    ///
+    /// # Errors
+    /// [`Refusal::InsufficientScope`], [`Refusal::UsersOnly`].
+    pub fn require_own(&self, authority: &Authority, right: &'static str) -> Result<(), Refusal> {
+        if !matches!(authority.actor, Actor::User(_)) {
+            return Err(Refusal::UsersOnly);
+        }
+        self.check_names(authority, right)
+    }
+
+    /// Whether the scopes of the credential, if one was shown, name a right.
+    fn check_names(&self, authority: &Authority, right: &'static str) -> Result<(), Refusal> {
+        let named = authority
+            .credential()
+            .is_none_or(|id| self.api_key(id).is_some_and(|key| key.names(right)));
+        if named {
+            Ok(())
+        } else {
+            Err(Refusal::InsufficientScope(right))
+        }
+    }
+
+    fn check_not_live_only(&self, authority: &Authority, right: &str) -> Result<(), Refusal> {
+        let test = self.environment_of(authority) == Environment::Test;
+        if test && LIVE_ONLY.contains(&right) {
+            return Err(Refusal::LiveFromTest);
+        }
+        Ok(())
+    }
+
+    /// Whether this authority may give or touch a role: none above its own, and a credential with
+    /// scopes none but the lowest, or it could make itself an account without.
+    ///
+    /// # Errors
+    /// [`Refusal::AboveOwnRole`], [`Refusal::RoleFromLimited`].
+    pub(crate) fn require_role(
+        &self,
+        authority: &Authority,
+        org: OrgId,
+        role: Role,
+    ) -> Result<(), Refusal> {
+        if self
+            .role_of(authority.actor, org)
+            .is_none_or(|own| own < role)
+        {
+            return Err(Refusal::AboveOwnRole(role));
+        }
+        if role > Role::Member && self.is_limited(authority) {
+            return Err(Refusal::RoleFromLimited);
+        }
+        Ok(())
+    }
+
+    fn is_limited(&self, authority: &Authority) -> bool {
+        authority
+            .credential()
+            .and_then(|id| self.api_key(id))
+            .is_some_and(|key| key.scopes.is_some())
+    }
+
+    /// Whether this authority may give away these rights in an organisation.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] for a scope that is not in the catalogue, [`Refusal::BeyondOwnRights`].
+    pub(crate) fn check_grantable(
+        &self,
+        authority: &Authority,
+        org: OrgId,
+        scopes: &Scopes,
+    ) -> Result<(), Refusal> {
+        let org = self.known_org(org);
+        for scope in scopes {
+            if org.minimum_role(scope.as_str()).is_none() {
+                return Err(unknown_scope(scope));
+            }
+            if !self.holds(authority, org, scope.as_str()) {
+                return Err(Refusal::BeyondOwnRights(scope.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this authority may make a key with these scopes for this holder.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`], [`Refusal::BeyondOwnRights`], [`Refusal::UnlimitedFromLimited`].
+    pub(crate) fn check_mintable(
+        &self,
+        authority: &Authority,
+        holder: Holder,
+        scopes: Option<&Scopes>,
+    ) -> Result<(), Refusal> {
+        if let Holder::Entitlement { org, .. } = holder {
+            self.check_read_only(org, scopes)?;
+        }
+        let Some(scopes) = scopes else {
+            return if self.is_limited(authority) {
+                Err(Refusal::UnlimitedFromLimited)
+            } else {
+                Ok(())
+            };
+        };
+        match holder {
+            Holder::Service { org, .. } | Holder::Entitlement { org, .. } => {
+                self.check_grantable(authority, org, scopes)
+            }
+            Holder::User { user, .. } => {
+                for scope in scopes {
+                    let orgs = || self.orgs_of(Actor::User(user));
+                    if !orgs().any(|org| org.minimum_role(scope.as_str()).is_some()) {
+                        return Err(unknown_scope(scope));
+                    }
+                    if !orgs().any(|org| self.holds(authority, org, scope.as_str())) {
+                        return Err(Refusal::BeyondOwnRights(scope.clone()));
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The organisations that an actor belongs to, in the order of their identifiers.
+    pub fn orgs_of(&self, actor: Actor) -> impl Iterator<Item = &Org> {
+        let of_user = match actor {
+            Actor::User(user) => self.user(user).map(|user| user.orgs.iter()),
+            Actor::System | Actor::Service(_) | Actor::Entitlement(_) => None,
+        };
+        let of_token = match actor {
+            Actor::Service(id) => self.service(id).map(|service| &service.org),
+            Actor::Entitlement(id) => self.entitlement(id).map(|token| &token.org),
+            Actor::System | Actor::User(_) => None,
+        };
+        of_user
+            .into_iter()
+            .flatten()
+            .chain(of_token)
+            .filter_map(|id| self.org(*id))
+    }
+}
+
+fn unknown_scope(scope: &Scope) -> Refusal {
+    Refusal::invalid(Field::Scopes, Reason::UnknownScope(scope.clone()))
+}

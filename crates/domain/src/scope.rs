@@ -1,0 +1,348 @@
+//! Scopes: the words for what a credential may do (RFC 6749 §3.3), and the catalogue of them.
+
+use core::borrow::Borrow;
+use core::fmt;
+use core::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+use thiserror::Error;
+
+use crate::role::Role;
+use crate::text::Description;
+
+/// The longest scope, in bytes.
+const SCOPE_CHARS: usize = 64;
+
+/// One scope token: lower-case groups joined by colons, such as `files:read`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Scope(Arc<str>);
+
+/// The text is not of the form of a scope.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("must be lower-case words joined by colons, such as files:read")]
+pub struct NotAScope;
+
+impl Scope {
+    /// The token.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Scope {
+    type Err = NotAScope;
+
+    fn from_str(text: &str) -> Result<Self, NotAScope> {
+        let word = |word: &str| {
+            word.starts_with(|c: char| c.is_ascii_lowercase())
+                && word.bytes().all(|b| {
+                    b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.')
+                })
+        };
+        if text.len() <= SCOPE_CHARS && text.split(':').all(word) {
+            Ok(Self(text.into()))
+        } else {
+            Err(NotAScope)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
+    }
+}
+
+impl Borrow<str> for Scope {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A set of scopes, sorted, each once. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Scope>")]
+pub struct Scopes(Arc<[Scope]>);
+
+impl Scopes {
+    /// Whether the set has this scope.
+    pub fn contains(&self, scope: &str) -> bool {
+        // Sets are a handful; a scan beats a search.
+        self.0.iter().any(|own| own.as_str() == scope)
+    }
+
+    /// The scopes in order.
+    pub fn iter(&self) -> core::slice::Iter<'_, Scope> {
+        self.0.iter()
+    }
+
+    /// Whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The first scope here that `wider` does not have.
+    pub fn first_beyond(&self, wider: &Self) -> Option<&Scope> {
+        self.0.iter().find(|scope| !wider.contains(scope.as_str()))
+    }
+}
+
+impl From<Vec<Scope>> for Scopes {
+    fn from(mut scopes: Vec<Scope>) -> Self {
+        scopes.sort_unstable();
+        scopes.dedup();
+        Self(scopes.into())
+    }
+}
+
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
+        Self::from(scopes.into_iter().collect::<Vec<_>>())
+    }
+}
+
+impl<'a> IntoIterator for &'a Scopes {
+    type Item = &'a Scope;
+    type IntoIter = core::slice::Iter<'a, Scope>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Whether a scope only looks or also changes; entitlement tokens hold only what looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Looks.
+    Read,
+    /// Changes.
+    Write,
+}
+
+/// A scope that an organisation added to its catalogue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeEntry {
+    /// Its name.
+    pub scope: Scope,
+    /// What it allows, for people.
+    pub description: Description,
+    /// Whether it only looks.
+    pub access: Access,
+    /// Who holds it by role; everyone else needs a team that grants it.
+    pub minimum_role: Role,
+}
+
+/// A scope that every organisation has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BuiltInScope {
+    /// Its name.
+    pub name: &'static str,
+    /// What it allows, for people.
+    pub description: &'static str,
+    /// Whether it only looks.
+    pub access: Access,
+    /// Who holds it by role.
+    pub minimum_role: Role,
+}
+
+/// The scopes of Keyledger's own API.
+pub mod built_in {
+    macro_rules! names {
+        ($($constant:ident = $name:literal),+ $(,)?) => {
+            $(#[doc = concat!("`", $name, "`")] pub const $constant: &str = $name;)+
+        };
+    }
+
+    names! {
+        AUDIT_READ = "audit:read",
+        ENTITLEMENTS_READ = "entitlements:read",
+        ENTITLEMENTS_WRITE = "entitlements:write",
+        KEYS_READ = "keys:read",
+        KEYS_VERIFY = "keys:verify",
+        KEYS_WRITE = "keys:write",
+        SCOPES_READ = "scopes:read",
+        SCOPES_WRITE = "scopes:write",
+        SERVICES_READ = "services:read",
+        SERVICES_WRITE = "services:write",
+        TEAMS_READ = "teams:read",
+        TEAMS_WRITE = "teams:write",
+        USERS_READ = "users:read",
+        USERS_WRITE = "users:write",
+        WORKSPACES_READ = "workspaces:read",
+        WORKSPACES_WRITE = "workspaces:write",
+    }
+}
+
+const fn entry(
+    name: &'static str,
+    access: Access,
+    minimum_role: Role,
+    description: &'static str,
+) -> BuiltInScope {
+    BuiltInScope {
+        name,
+        description,
+        access,
+        minimum_role,
+    }
+}
+
+/// Every built-in scope, by name: those of our own API, and document 004's as the catalogue that
+/// an operator starts with.
+pub const BUILT_IN: &[BuiltInScope] = &{
+    use Access::{Read, Write};
+    use Role::{Manager, Member, Owner};
+    use built_in as name;
+    [
+        entry(
+            name::AUDIT_READ,
+            Read,
+            Manager,
+            "Read the audit log of the organisation",
+        ),
+        entry(
+            name::ENTITLEMENTS_READ,
+            Read,
+            Member,
+            "List and view entitlement tokens",
+        ),
+        entry(
+            name::ENTITLEMENTS_WRITE,
+            Write,
+            Manager,
+            "Create and manage entitlement tokens",
+        ),
+        entry("files:read", Read, Member, "Read file contents"),
+        entry("files:write", Write, Member, "Create and modify files"),
+        entry(
+            name::KEYS_READ,
+            Read,
+            Member,
+            "List and view one's own keys",
+        ),
+        entry(name::KEYS_VERIFY, Read, Member, "Ask whether a key is good"),
+        entry(
+            name::KEYS_WRITE,
+            Write,
+            Member,
+            "Create, rotate and revoke one's own keys",
+        ),
+        entry("offline_access", Read, Member, "Get refresh tokens"),
+        entry(name::SCOPES_READ, Read, Member, "List the scope catalogue"),
+        entry(
+            name::SCOPES_WRITE,
+            Write,
+            Owner,
+            "Add to the scope catalogue",
+        ),
+        entry(name::SERVICES_READ, Read, Member, "List and view services"),
+        entry(
+            name::SERVICES_WRITE,
+            Write,
+            Manager,
+            "Create and manage services and their keys",
+        ),
+        entry(name::TEAMS_READ, Read, Member, "List and view teams"),
+        entry(name::TEAMS_WRITE, Write, Manager, "Create and manage teams"),
+        entry(name::USERS_READ, Read, Member, "View workspace members"),
+        entry(
+            name::USERS_WRITE,
+            Write,
+            Manager,
+            "Manage workspace members",
+        ),
+        entry(
+            name::WORKSPACES_READ,
+            Read,
+            Member,
+            "List and view workspaces",
+        ),
+        entry(
+            name::WORKSPACES_WRITE,
+            Write,
+            Manager,
+            "Create and manage workspaces",
+        ),
+    ]
+};
+
+/// The built-in scope of this name.
+pub fn find_built_in(name: &str) -> Option<&'static BuiltInScope> {
+    BUILT_IN
+        .binary_search_by(|entry| entry.name.cmp(name))
+        .ok()
+        .map(|i| &BUILT_IN[i])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_is_sorted_and_well_formed() {
+        assert!(BUILT_IN.is_sorted_by(|a, b| a.name < b.name));
+        for entry in BUILT_IN {
+            assert!(entry.name.parse::<Scope>().is_ok(), "{}", entry.name);
+            assert!(entry.description.parse::<Description>().is_ok());
+            assert_eq!(find_built_in(entry.name), Some(entry));
+        }
+        let documented = [
+            "files:read",
+            "files:write",
+            "workspaces:read",
+            "workspaces:write",
+            "users:read",
+            "users:write",
+        ];
+        assert!(documented.iter().all(|name| find_built_in(name).is_some()));
+    }
+
+    #[test]
+    fn scope_tokens() {
+        for good in ["files:read", "offline_access", "a", "a:b:c-1.x"] {
+            assert!(good.parse::<Scope>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            ":",
+            "a:",
+            ":a",
+            "A:b",
+            "a b",
+            "a:\"",
+            "1a",
+            "a::b",
+            &"a".repeat(65),
+        ] {
+            assert_eq!(bad.parse::<Scope>(), Err(NotAScope), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sets_are_sorted_and_compared() {
+        let set = |names: &[&str]| names.iter().map(|n| n.parse().unwrap()).collect::<Scopes>();
+        let wide = set(&["files:write", "files:read", "files:read"]);
+        assert_eq!(wide.len(), 2);
+        assert_eq!(set(&["files:read"]).first_beyond(&wide), None);
+        assert_eq!(
+            wide.first_beyond(&set(&["files:read"])).unwrap().as_str(),
+            "files:write"
+        );
+    }
+}

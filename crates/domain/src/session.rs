@@ -1,0 +1,135 @@
+//! Browser sessions: opened by a password and by nothing else, kept here and not in the cookie.
+
+use serde::{Deserialize, Serialize};
+
+use crate::actor::{Actor, Authority, Proof};
+use crate::digest::Digest;
+use crate::directory::Directory;
+use crate::event::Event;
+use crate::id::{SessionId, UserId};
+use crate::refusal::Refusal;
+use crate::time::Timestamp;
+
+/// The longest life of a session, whatever happens in it: 12 hours, in seconds.
+pub const SESSION_SECONDS: u64 = 12 * 3_600;
+
+/// An open session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its identifier.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What is kept of the cookie's secret.
+    pub digest: Digest,
+    /// When it was opened.
+    pub started_at: Timestamp,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+}
+
+/// Open a session for somebody who has just shown their password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartSession {
+    /// Its identifier.
+    pub session: SessionId,
+    /// What is kept of the cookie's secret.
+    pub digest: Digest,
+}
+
+/// End a session of one's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndSession {
+    /// The session.
+    pub session: SessionId,
+}
+
+/// A session was opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SessionStarted {
+    /// Its identifier.
+    pub session: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What is kept of the cookie's secret.
+    #[serde(skip)]
+    pub digest: Digest,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+}
+
+/// A session was ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SessionEnded {
+    /// The session.
+    pub session: SessionId,
+    /// Whose it was.
+    pub user: UserId,
+}
+
+impl Directory {
+    /// A key never opens the website (document 000): only the password itself does.
+    pub(crate) fn decide_start_session(
+        &self,
+        authority: &Authority,
+        command: StartSession,
+        now: Timestamp,
+    ) -> Result<Option<Event>, Refusal> {
+        let (Actor::User(user), Proof::Password) = (authority.actor, authority.proof) else {
+            return Err(Refusal::PasswordNeeded);
+        };
+        Ok(Some(Event::SessionStarted(SessionStarted {
+            session: command.session,
+            user,
+            digest: command.digest,
+            expires_at: now.plus_seconds(SESSION_SECONDS),
+        })))
+    }
+
+    /// Ending a session that is gone already is success (as RFC 7009 §2.2 has it for tokens).
+    pub(crate) fn decide_end_session(
+        &self,
+        authority: &Authority,
+        command: EndSession,
+    ) -> Result<Option<Event>, Refusal> {
+        let own = self
+            .session(command.session)
+            .filter(|s| authority.actor == Actor::User(s.user));
+        Ok(own.map(|s| {
+            Event::SessionEnded(SessionEnded {
+                session: s.id,
+                user: s.user,
+            })
+        }))
+    }
+
+    pub(crate) fn apply_session_started(&mut self, event: &SessionStarted, at: Timestamp) {
+        let user = self.user_mut(event.user);
+        user.sessions.insert(event.session);
+        let open = user.sessions.clone();
+        // Sessions that ran out leave with the next login, so that they do not gather for ever.
+        for id in open {
+            if self
+                .sessions
+                .get(&id)
+                .is_some_and(|session| session.expires_at <= at)
+            {
+                self.sessions.remove(&id);
+                self.user_mut(event.user).sessions.remove(&id);
+            }
+        }
+        let session = Session {
+            id: event.session,
+            user: event.user,
+            digest: event.digest,
+            started_at: at,
+            expires_at: event.expires_at,
+        };
+        self.sessions.insert(event.session, session);
+    }
+
+    pub(crate) fn apply_session_ended(&mut self, event: SessionEnded) {
+        self.sessions.remove(&event.session);
+        self.user_mut(event.user).sessions.remove(&event.session);
+    }
+}
