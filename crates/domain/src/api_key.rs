@@ -159,6 +159,9 @@ pub struct ApiKey {
     pub secret: Secret,
     /// A second one, while a rotation is under way.
     pub other: Option<Box<OtherSecret>>,
+    /// The version of its newest secret, also where that was taken back: no version is given
+    /// twice, or the first use of a secret that was taken back could pass for its successor's.
+    pub newest_version: u32,
     /// What it may do; without, all that its owner may.
     pub scopes: Option<Scopes>,
     /// When it ends: it is good while now is before.
@@ -253,6 +256,7 @@ impl ApiKey {
                 version: 1,
             },
             other: None,
+            newest_version: 1,
             scopes: new.scopes.clone(),
             expires_at: new.expires_at,
             allowed_cidrs: Arc::clone(&new.allowed_cidrs),
@@ -292,6 +296,9 @@ impl Activation {
 pub struct RotateApiKey {
     /// The key.
     pub id: CredentialId,
+    /// The version the new secret will have, one more than [`ApiKey::newest_version`]: it is part
+    /// of what the secret is sealed for, so two rotations at once must not take the same.
+    pub version: u32,
     /// What is kept of the new secret.
     pub digest: Digest,
     /// The new secret sealed, where its owner may read it again.
@@ -412,22 +419,27 @@ impl Directory {
     /// Finds a key that `authority` may manage: its own user key with `keys:write`, its
     /// organisation's service with `services:write` and entitlement with `entitlements:write`.
     fn managed(&self, authority: &Authority, id: CredentialId) -> Result<&ApiKey, Refusal> {
-        let unknown = Refusal::Unknown(Noun::Key);
-        let key = self.api_key(id).ok_or(unknown.clone())?;
+        let visible = |key: &&ApiKey| {
+            let near = match key.issued.holder {
+                Holder::User { user, .. } => authority.actor == Actor::User(user),
+                Holder::Service { org, .. } | Holder::Entitlement { org, .. } => {
+                    self.require_visible(authority, org).is_ok()
+                }
+            };
+            near && self.sees(authority, key.issued.environment) && key.revoked_at.is_none()
+        };
+        let key = self
+            .api_key(id)
+            .filter(visible)
+            .ok_or(Refusal::Unknown(Noun::Key))?;
         match key.issued.holder {
-            Holder::User { user, .. } if authority.actor == Actor::User(user) => {
-                self.require_own(authority, built_in::KEYS_WRITE)?;
-            }
-            Holder::User { .. } => return Err(unknown),
+            Holder::User { .. } => self.require_own(authority, built_in::KEYS_WRITE)?,
             Holder::Service { org, .. } => {
-                self.require(authority, org, built_in::SERVICES_WRITE)?
+                self.require(authority, org, built_in::SERVICES_WRITE)?;
             }
             Holder::Entitlement { org, .. } => {
                 self.require(authority, org, built_in::ENTITLEMENTS_WRITE)?;
             }
-        }
-        if !self.sees(authority, key.issued.environment) || key.revoked_at.is_some() {
-            return Err(unknown);
         }
         Ok(key)
     }
@@ -451,6 +463,9 @@ impl Directory {
         let at_once = activation == Activation::Now { grace_seconds: 0 };
         if !at_once && key.rotation_under_way(now) {
             return Err(Refusal::RotationUnderWay);
+        }
+        if command.version != key.newest_version() + 1 {
+            return Err(Refusal::RotatedMeanwhile);
         }
         Ok(Some(Event::ApiKeyRotated(ApiKeyRotated {
             id: command.id,
@@ -496,6 +511,12 @@ impl Directory {
                     id: command.id,
                 })))
             }
+            // Used for the first time and already rotated out again, but still in its grace.
+            Some(OtherSecret::Retiring { secret, until })
+                if secret.version == command.version && now < *until =>
+            {
+                Ok(None)
+            }
             Some(_) | None => Err(Refusal::CredentialEnded),
         }
     }
@@ -509,7 +530,11 @@ impl Directory {
         let id = command.id;
         Ok(match (key.disabled_at.is_some(), command.disabled) {
             (false, true) => Some(Event::ApiKeyDisabled(ApiKeyDisabled { id })),
-            (true, false) => Some(Event::ApiKeyEnabled(ApiKeyEnabled { id })),
+            (true, false) => {
+                // Waking a key gives all that it can do.
+                self.check_not_beyond(authority, key)?;
+                Some(Event::ApiKeyEnabled(ApiKeyEnabled { id }))
+            }
             (true, true) | (false, false) => None,
         })
     }
@@ -529,17 +554,32 @@ impl Directory {
                 .allowed_cidrs
                 .unwrap_or_else(|| Arc::clone(&key.allowed_cidrs)),
         };
-        if event.scopes != key.scopes {
-            self.check_mintable(authority, key.issued.holder, event.scopes.as_ref())?;
+        let after = ApiKey {
+            scopes: event.scopes.clone(),
+            expires_at: event.expires_at,
+            allowed_cidrs: Arc::clone(&event.allowed_cidrs),
+            ..key.clone()
+        };
+        if after == *key {
+            return Ok(None);
         }
-        if event.expires_at != key.expires_at {
-            self.check_lifetime(authority, event.expires_at, now)?;
+        let holder = key.issued.holder;
+        if after.scopes != key.scopes {
+            self.check_mintable(authority, holder, after.scopes.as_ref())?;
         }
-        check_cidrs(&event.allowed_cidrs)?;
-        let same = event.scopes == key.scopes
-            && event.expires_at == key.expires_at
-            && event.allowed_cidrs == key.allowed_cidrs;
-        Ok((!same).then_some(Event::ApiKeyRestricted(event)))
+        // More of one thing is more of all: an expired key that lives again can do what its scopes
+        // say, so whoever widens anything answers for the whole key.
+        if after.reaches_beyond(key) {
+            self.check_not_beyond(authority, &after)?;
+        }
+        if after.scopes != key.scopes {
+            self.check_scopes(holder, after.scopes.as_ref())?;
+        }
+        if after.expires_at != key.expires_at {
+            check_in_future(after.expires_at, now)?;
+        }
+        check_cidrs(&after.allowed_cidrs)?;
+        Ok(Some(Event::ApiKeyRestricted(event)))
     }
 
     /// Only the owner's password or session, or that very key, may read a key again: a stolen
@@ -562,74 +602,112 @@ impl Directory {
         if !authority.is_password_backed() && !that_very_key {
             return Err(Refusal::PasswordNeeded);
         }
+        // The log says a key was read only where there was something to read.
+        let pending = match key.other.as_deref() {
+            Some(OtherSecret::Pending { secret, .. }) => secret.sealed.as_ref(),
+            Some(OtherSecret::Retiring { .. }) | None => None,
+        };
+        if key.secret.sealed.as_ref().or(pending).is_none() {
+            return Ok(None);
+        }
         Ok(Some(Event::ApiKeyRevealed(ApiKeyRevealed {
             id: command.id,
         })))
     }
 
-    /// Whoever rotates a key gets its secret, so the key may not reach further than they do.
+    /// Whoever rotates or wakes a key gets all that it can do, so it may not reach further than
+    /// they do.
     fn check_not_beyond(&self, authority: &Authority, key: &ApiKey) -> Result<(), Refusal> {
-        if authority.credential() == Some(key.issued.id) {
-            return Ok(());
+        if key.scopes.is_none() && self.is_limited(authority) {
+            return Err(Refusal::UnlimitedFromLimited);
         }
         match key.issued.holder {
-            // One's own keys reach no further than oneself; only the scopes can differ.
-            holder @ Holder::User { .. } => {
-                self.check_mintable(authority, holder, key.scopes.as_ref())?;
+            // One's own keys reach no further than oneself; only the scopes can differ. So a person
+            // who was demoted can still rotate a key that once could do more.
+            Holder::User { .. } => {
+                let own = authority.credential().and_then(|id| self.api_key(id));
+                let own = own.and_then(|own| own.scopes.as_ref());
+                if let (Some(own), Some(scopes)) = (own, &key.scopes)
+                    && let Some(beyond) = scopes.first_beyond(own)
+                {
+                    return Err(Refusal::BeyondOwnRights(beyond.clone()));
+                }
             }
-            Holder::Service { org, .. } | Holder::Entitlement { org, .. } => {
+            Holder::Service { org, service } => {
+                // Without scopes it has its role, which is more than the rights of the moment.
+                if key.scopes.is_none()
+                    && let Some(service) = self.service(service)
+                {
+                    self.require_role(authority, org, service.role)?;
+                }
+                self.check_grantable(authority, org, &self.effective_scopes(key, org))?;
+            }
+            Holder::Entitlement { org, .. } => {
                 self.check_grantable(authority, org, &self.effective_scopes(key, org))?;
             }
         }
-        self.check_outlived(authority, key.expires_at)
+        self.check_outlived(authority, key.expires_at)?;
+        self.check_networks(authority, &key.allowed_cidrs)
     }
 
-    /// Checks what a new key is to be, for whoever makes it.
-    pub(crate) fn check_new_api_key(
+    /// Checks that whoever makes a key gives nothing that they do not hold.
+    pub(crate) fn check_may_mint(
         &self,
         authority: &Authority,
         holder: Holder,
         new: &NewApiKey,
-        now: Timestamp,
     ) -> Result<(), Refusal> {
         self.check_mintable(authority, holder, new.scopes.as_ref())?;
+        self.check_outlived(authority, new.expires_at)?;
+        self.check_networks(authority, &new.allowed_cidrs)?;
         if !self.sees(authority, new.environment) {
             return Err(Refusal::LiveFromTest);
         }
-        self.check_lifetime(authority, new.expires_at, now)?;
+        Ok(())
+    }
+
+    /// Checks what a new key is to be, whoever makes it.
+    pub(crate) fn check_new_api_key(
+        &self,
+        holder: Holder,
+        new: &NewApiKey,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.check_scopes(holder, new.scopes.as_ref())?;
+        check_in_future(new.expires_at, now)?;
         check_cidrs(&new.allowed_cidrs)?;
-        if self.api_key(new.id).is_some() {
+        if self.is_credential_taken(new.id) {
             return Err(Refusal::Taken(Field::CredentialId));
         }
         Ok(())
     }
 
-    /// No key outlives the one that makes it, and none is born dead.
-    pub(crate) fn check_lifetime(
-        &self,
-        authority: &Authority,
-        expires_at: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
-        if !now.is_before(expires_at) {
-            return Err(Refusal::invalid(Field::ExpiresAt, Reason::InThePast));
-        }
-        self.check_outlived(authority, expires_at)
+    /// Whether a key, living or dead, or an open invitation has this public id.
+    pub(crate) fn is_credential_taken(&self, id: CredentialId) -> bool {
+        self.api_key(id).is_some() || self.invitation_by_token(id).is_some()
     }
 
+    /// No key outlives the one that makes it.
     fn check_outlived(
         &self,
         authority: &Authority,
         expires_at: Option<Timestamp>,
     ) -> Result<(), Refusal> {
-        let own = authority
-            .credential()
-            .and_then(|id| self.api_key(id)?.expires_at);
-        match (own, expires_at) {
-            (Some(_), None) => Err(Refusal::BeyondOwnLifetime),
-            (Some(own), Some(wanted)) if wanted > own => Err(Refusal::BeyondOwnLifetime),
-            (Some(_) | None, _) => Ok(()),
+        let own = authority.credential().and_then(|id| self.api_key(id));
+        if own.is_some_and(|own| ends_later(expires_at, own.expires_at)) {
+            return Err(Refusal::BeyondOwnLifetime);
         }
+        Ok(())
+    }
+
+    /// No key is good where the one that makes it is not: an allow-list that a key could shed by
+    /// making another would hold nobody.
+    fn check_networks(&self, authority: &Authority, cidrs: &[IpNet]) -> Result<(), Refusal> {
+        let own = authority.credential().and_then(|id| self.api_key(id));
+        if own.is_some_and(|own| !are_within(cidrs, &own.allowed_cidrs)) {
+            return Err(Refusal::BeyondOwnNetworks);
+        }
+        Ok(())
     }
 
     pub(crate) fn insert_api_key(&mut self, new: &NewApiKey, holder: Holder, record: &Record) {
@@ -654,7 +732,8 @@ impl Directory {
 
     pub(crate) fn apply_api_key_rotated(&mut self, event: &ApiKeyRotated, at: Timestamp) {
         let key = self.api_key_mut(event.id);
-        let version = key.newest_version() + 1;
+        let version = key.newest_version + 1;
+        key.newest_version = version;
         let new = Secret {
             digest: event.digest,
             sealed: event.sealed.clone(),
@@ -724,10 +803,19 @@ impl ApiKey {
 
     /// The version of the secret that the next rotation follows.
     pub fn newest_version(&self) -> u32 {
-        match self.other.as_deref() {
-            Some(OtherSecret::Pending { secret, .. }) => secret.version,
-            Some(OtherSecret::Retiring { .. }) | None => self.secret.version,
-        }
+        self.newest_version
+    }
+
+    /// Whether it could do more, live longer or be used from elsewhere than before.
+    fn reaches_beyond(&self, before: &Self) -> bool {
+        let scopes = match (&self.scopes, &before.scopes) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(now), Some(before)) => now.first_beyond(before).is_some(),
+        };
+        scopes
+            || ends_later(self.expires_at, before.expires_at)
+            || !are_within(&self.allowed_cidrs, &before.allowed_cidrs)
     }
 
     fn retire(&mut self, mut old: Secret, grace_seconds: u64, at: Timestamp) {
@@ -739,6 +827,31 @@ impl ApiKey {
                 until: at.plus_seconds(grace_seconds),
             })
         });
+    }
+}
+
+/// Whether the first of two ends comes after the second; no end comes after all.
+fn ends_later(end: Option<Timestamp>, than: Option<Timestamp>) -> bool {
+    match (end, than) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(end), Some(than)) => end > than,
+    }
+}
+
+/// Whether every address that the first list admits is admitted by the second; an empty one admits
+/// all.
+fn are_within(inner: &[IpNet], outer: &[IpNet]) -> bool {
+    let covered = |net: &IpNet| outer.iter().any(|outer| outer.contains(net));
+    outer.is_empty() || (!inner.is_empty() && inner.iter().all(covered))
+}
+
+/// No key is born dead.
+fn check_in_future(expires_at: Option<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
+    if now.is_before(expires_at) {
+        Ok(())
+    } else {
+        Err(Refusal::invalid(Field::ExpiresAt, Reason::InThePast))
     }
 }
 

@@ -74,14 +74,18 @@ commands! {
 /// Pure and total: time, identifiers and digests come in with the command, so the same question
 /// has the same answer for ever, and no command makes it panic.
 ///
+/// A clock that was set back revives nothing: no decision is made at a time before the last record.
+///
 /// # Errors
-/// The first [`Refusal`] that applies, in the order in which that type lists them.
+/// The first [`Refusal`] that applies, by its kind: the caller's own standing (401), what they may
+/// not know of (404), may not do (403), said wrongly (422), and what stands in the way (409).
 pub fn decide(
     directory: &Directory,
     authority: &Authority,
     command: Command,
     now: Timestamp,
 ) -> Result<Option<Event>, Refusal> {
+    let now = now.max(directory.at());
     directory.check_standing(authority, now)?;
     match command {
         Command::SetUp(c) => directory.decide_set_up(c),

@@ -87,7 +87,11 @@ impl Directory {
         } = command;
         self.require(authority, org, built_in::ENTITLEMENTS_WRITE)?;
         let holder = Holder::Entitlement { org, entitlement };
-        self.check_new_api_key(authority, holder, &api_key, now)?;
+        self.check_may_mint(authority, holder, &api_key)?;
+        self.check_new_api_key(holder, &api_key, now)?;
+        if self.entitlement(entitlement).is_some() {
+            return Err(Refusal::Taken(Field::CredentialId));
+        }
         let event = EntitlementCreated {
             org,
             entitlement,

@@ -196,6 +196,9 @@ impl Directory {
             });
         }
         let user = new.user;
+        if self.user(user).is_some() {
+            return Err(Refusal::Taken(Field::CredentialId));
+        }
         let registered = self.registration(new);
         Ok(Some(Event::MemberAdded(MemberAdded {
             org,
@@ -223,7 +226,9 @@ impl Directory {
         {
             return Err(Refusal::AlreadyMember);
         }
-        if self.invitation_tokens.contains_key(&command.token) {
+        if self.is_credential_taken(command.token)
+            || org.invitations.contains_key(&command.invitation)
+        {
             return Err(Refusal::Taken(Field::CredentialId));
         }
         Ok(Some(Event::MemberInvited(MemberInvited {
@@ -258,8 +263,16 @@ impl Directory {
         let account = self.user_by_email(email.as_str());
         let (user, registered) = match (account, command.new) {
             // The address has an account: only its owner may bring it in.
-            (Some(account), _) if authority.actor == Actor::User(account.id) => (account.id, None),
+            (Some(account), _) if authority.actor == Actor::User(account.id) => {
+                // A key joins for its owner only where it may manage members at all.
+                self.check_names(authority, built_in::USERS_WRITE)?;
+                self.check_not_live_only(authority, built_in::USERS_WRITE)?;
+                (account.id, None)
+            }
             (Some(_), _) | (None, None) => return Err(unknown),
+            (None, Some(new)) if self.user(new.user).is_some() => {
+                return Err(Refusal::Taken(Field::CredentialId));
+            }
             (None, Some(new)) => {
                 let new = NewUser {
                     email: email.clone(),

@@ -148,6 +148,9 @@ impl Directory {
         if self.org_by_slug(command.slug.as_str()).is_some() {
             return Err(Refusal::Taken(Field::Slug));
         }
+        if self.org(command.org).is_some() {
+            return Err(Refusal::Taken(Field::CredentialId));
+        }
         Ok(Some(Event::OrgCreated(OrgCreated {
             org: command.org,
             slug: command.slug,

@@ -74,7 +74,8 @@ pub enum Field {
     AllowedCidrs,
     /// `grace_seconds`
     GraceSeconds,
-    /// The public id of a credential; drawn by the server, so that a caller never sees this.
+    /// An identifier, of a credential or of anything else; drawn by the server, so that a caller
+    /// hardly ever sees this.
     CredentialId,
 }
 
@@ -153,6 +154,11 @@ pub enum Refusal {
     /// No key outlives the one that makes it. (403)
     #[error("it would live longer than the credential that makes it")]
     BeyondOwnLifetime,
+    /// No key is good where the one that makes it is not. (403)
+    #[error(
+        "it could be used from networks that the credential that makes it may not be used from"
+    )]
+    BeyondOwnNetworks,
     /// A test credential changes nothing live. (403)
     #[error("a test credential can make and change only what is in the test environment")]
     LiveFromTest,
@@ -198,6 +204,9 @@ pub enum Refusal {
         "a rotation is under way; wait for its end, undo it, or rotate at once with grace_seconds 0"
     )]
     RotationUnderWay,
+    /// Somebody else rotated the key between the reading and the deciding. (409)
+    #[error("the key was rotated meanwhile; read it and try again")]
+    RotatedMeanwhile,
     /// No new secret waits for its first use. (409)
     #[error("there is no rotation that could be undone")]
     NoRotationToUndo,

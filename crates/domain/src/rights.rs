@@ -7,11 +7,11 @@ use crate::actor::{Actor, Authority, Proof};
 use crate::api_key::{ApiKey, Holder};
 use crate::credential::{CredentialId, Environment};
 use crate::directory::Directory;
-use crate::id::OrgId;
+use crate::id::{OrgId, UserId};
 use crate::org::Org;
 use crate::refusal::{Field, Noun, Reason, Refusal};
 use crate::role::Role;
-use crate::scope::{BUILT_IN, Scope, Scopes, built_in};
+use crate::scope::{BUILT_IN, Scope, Scopes, built_in, find_built_in};
 use crate::time::Timestamp;
 
 /// Rights that change something which no environment divides; a test credential has none of them.
@@ -31,7 +31,11 @@ impl Directory {
     pub fn check_standing(&self, authority: &Authority, now: Timestamp) -> Result<(), Refusal> {
         let good = match authority.proof {
             Proof::Own => authority.actor == Actor::System,
-            Proof::Password => self.exists(authority.actor),
+            // Only people have a password.
+            Proof::Password => match authority.actor {
+                Actor::User(id) => self.user(id).is_some(),
+                Actor::System | Actor::Service(_) | Actor::Entitlement(_) => false,
+            },
             Proof::Session(id) => self.session(id).is_some_and(|session| {
                 authority.actor == Actor::User(session.user) && now < session.expires_at
             }),
@@ -43,15 +47,6 @@ impl Directory {
             Ok(())
         } else {
             Err(Refusal::CredentialEnded)
-        }
-    }
-
-    fn exists(&self, actor: Actor) -> bool {
-        match actor {
-            Actor::System => true,
-            Actor::User(id) => self.user(id).is_some(),
-            Actor::Service(id) => self.service(id).is_some(),
-            Actor::Entitlement(id) => self.entitlement(id).is_some(),
         }
     }
 
@@ -207,13 +202,13 @@ impl Directory {
         right: &'static str,
     ) -> Result<(), Refusal> {
         self.check_names(authority, right)?;
-        if !self
-            .orgs_of(authority.actor)
-            .any(|org| self.holds(authority, org, right))
-        {
+        let manages = !matches!(authority.actor, Actor::Entitlement(_));
+        let held = |org| self.holds(authority, org, right);
+        if !manages || !self.orgs_of(authority.actor).any(held) {
+            let minimum_role = find_built_in(right).map_or(Role::Owner, |e| e.minimum_role);
             return Err(Refusal::RoleTooLow {
                 right,
-                minimum_role: Role::Member,
+                minimum_role,
             });
         }
         self.check_not_live_only(authority, right)
@@ -231,7 +226,11 @@ impl Directory {
     }
 
     /// Whether the scopes of the credential, if one was shown, name a right.
-    fn check_names(&self, authority: &Authority, right: &'static str) -> Result<(), Refusal> {
+    pub(crate) fn check_names(
+        &self,
+        authority: &Authority,
+        right: &'static str,
+    ) -> Result<(), Refusal> {
         let named = authority
             .credential()
             .is_none_or(|id| self.api_key(id).is_some_and(|key| key.names(right)));
@@ -242,7 +241,11 @@ impl Directory {
         }
     }
 
-    fn check_not_live_only(&self, authority: &Authority, right: &str) -> Result<(), Refusal> {
+    pub(crate) fn check_not_live_only(
+        &self,
+        authority: &Authority,
+        right: &str,
+    ) -> Result<(), Refusal> {
         let test = self.environment_of(authority) == Environment::Test;
         if test && LIVE_ONLY.contains(&right) {
             return Err(Refusal::LiveFromTest);
@@ -273,17 +276,19 @@ impl Directory {
         Ok(())
     }
 
-    fn is_limited(&self, authority: &Authority) -> bool {
+    pub(crate) fn is_limited(&self, authority: &Authority) -> bool {
         authority
             .credential()
             .and_then(|id| self.api_key(id))
             .is_some_and(|key| key.scopes.is_some())
     }
 
-    /// Whether this authority may give away these rights in an organisation.
+    /// Whether this authority may give away these rights in an organisation. What the catalogue
+    /// does not have is nobody's to give; [`Directory::check_known`] says so, after all that the
+    /// caller may not do.
     ///
     /// # Errors
-    /// [`Refusal::Invalid`] for a scope that is not in the catalogue, [`Refusal::BeyondOwnRights`].
+    /// [`Refusal::BeyondOwnRights`].
     pub(crate) fn check_grantable(
         &self,
         authority: &Authority,
@@ -292,29 +297,34 @@ impl Directory {
     ) -> Result<(), Refusal> {
         let org = self.known_org(org);
         for scope in scopes {
-            if org.minimum_role(scope.as_str()).is_none() {
-                return Err(unknown_scope(scope));
-            }
-            if !self.holds(authority, org, scope.as_str()) {
+            let known = org.minimum_role(scope.as_str()).is_some();
+            if known && !self.holds(authority, org, scope.as_str()) {
                 return Err(Refusal::BeyondOwnRights(scope.clone()));
             }
         }
         Ok(())
     }
 
+    /// Whether an organisation's catalogue has all of these scopes.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`], which names the first that it does not have.
+    pub(crate) fn check_known(&self, org: OrgId, scopes: &Scopes) -> Result<(), Refusal> {
+        let org = self.known_org(org);
+        let unknown = |scope: &&Scope| org.minimum_role(scope.as_str()).is_none();
+        scopes.iter().find(unknown).map_or(Ok(()), unknown_scope)
+    }
+
     /// Whether this authority may make a key with these scopes for this holder.
     ///
     /// # Errors
-    /// [`Refusal::Invalid`], [`Refusal::BeyondOwnRights`], [`Refusal::UnlimitedFromLimited`].
+    /// [`Refusal::BeyondOwnRights`], [`Refusal::UnlimitedFromLimited`].
     pub(crate) fn check_mintable(
         &self,
         authority: &Authority,
         holder: Holder,
         scopes: Option<&Scopes>,
     ) -> Result<(), Refusal> {
-        if let Holder::Entitlement { org, .. } = holder {
-            self.check_read_only(org, scopes)?;
-        }
         let Some(scopes) = scopes else {
             return if self.is_limited(authority) {
                 Err(Refusal::UnlimitedFromLimited)
@@ -328,17 +338,45 @@ impl Directory {
             }
             Holder::User { user, .. } => {
                 for scope in scopes {
-                    let orgs = || self.orgs_of(Actor::User(user));
-                    if !orgs().any(|org| org.minimum_role(scope.as_str()).is_some()) {
-                        return Err(unknown_scope(scope));
-                    }
-                    if !orgs().any(|org| self.holds(authority, org, scope.as_str())) {
+                    let held = |org| self.holds(authority, org, scope.as_str());
+                    if self.is_known_to(user, scope) && !self.orgs_of(Actor::User(user)).any(held) {
                         return Err(Refusal::BeyondOwnRights(scope.clone()));
                     }
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Whether a key of this holder can have these scopes at all.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`].
+    pub(crate) fn check_scopes(
+        &self,
+        holder: Holder,
+        scopes: Option<&Scopes>,
+    ) -> Result<(), Refusal> {
+        if let Holder::Entitlement { org, .. } = holder {
+            self.check_read_only(org, scopes)?;
+        }
+        let Some(scopes) = scopes else {
+            return Ok(());
+        };
+        match holder {
+            Holder::Service { org, .. } | Holder::Entitlement { org, .. } => {
+                self.check_known(org, scopes)
+            }
+            Holder::User { user, .. } => {
+                let unknown = |scope: &&Scope| !self.is_known_to(user, scope);
+                scopes.iter().find(unknown).map_or(Ok(()), unknown_scope)
+            }
+        }
+    }
+
+    fn is_known_to(&self, user: UserId, scope: &Scope) -> bool {
+        self.orgs_of(Actor::User(user))
+            .any(|org| org.minimum_role(scope.as_str()).is_some())
     }
 
     /// The organisations that an actor belongs to, in the order of their identifiers.
@@ -360,6 +398,7 @@ impl Directory {
     }
 }
 
-fn unknown_scope(scope: &Scope) -> Refusal {
-    Refusal::invalid(Field::Scopes, Reason::UnknownScope(scope.clone()))
+fn unknown_scope(scope: &Scope) -> Result<(), Refusal> {
+    let reason = Reason::UnknownScope(scope.clone());
+    Err(Refusal::invalid(Field::Scopes, reason))
 }

@@ -161,15 +161,21 @@ impl Directory {
     ) -> Result<Option<Event>, Refusal> {
         let org = command.org;
         self.require(authority, org, built_in::SERVICES_WRITE)?;
-        self.check_service_role(authority, org, command.role)?;
-        let teams = self.teams_to_join(authority, org, &command.teams, &BTreeSet::new())?;
+        self.require_role(authority, org, command.role)?;
+        self.check_joinable(authority, org, &command.teams, &BTreeSet::new())?;
         let holder = Holder::Service {
             org,
             service: command.service,
         };
-        self.check_new_api_key(authority, holder, &command.api_key, now)?;
+        self.check_may_mint(authority, holder, &command.api_key)?;
+        check_service_role(command.role)?;
+        let teams = self.teams_named(org, &command.teams)?;
+        self.check_new_api_key(holder, &command.api_key, now)?;
         if self.service_by_slug(org, command.slug.as_str()).is_some() {
             return Err(Refusal::Taken(Field::Name));
+        }
+        if self.service(command.service).is_some() {
+            return Err(Refusal::Taken(Field::CredentialId));
         }
         let CreateService {
             org,
@@ -202,10 +208,14 @@ impl Directory {
         let service = self.managed_service(authority, org, &command.slug)?;
         let role = command.role.unwrap_or(service.role);
         if role != service.role {
-            self.check_service_role(authority, org, role)?;
+            self.require_role(authority, org, role.max(service.role))?;
         }
+        if let Some(slugs) = &command.teams {
+            self.check_joinable(authority, org, slugs, &service.teams)?;
+        }
+        check_service_role(role)?;
         let teams = match &command.teams {
-            Some(slugs) => self.teams_to_join(authority, org, slugs, &service.teams)?,
+            Some(slugs) => self.teams_named(org, slugs)?,
             None => service.teams.clone(),
         };
         let event = ServiceChanged {
@@ -235,41 +245,31 @@ impl Directory {
         Ok(Some(Event::ServiceDeleted(ServiceDeleted { service })))
     }
 
-    fn check_service_role(
-        &self,
-        authority: &Authority,
-        org: OrgId,
-        role: Role,
-    ) -> Result<(), Refusal> {
-        if role == Role::Owner {
-            return Err(Refusal::invalid(Field::Role, Reason::ServiceAsOwner));
-        }
-        self.require_role(authority, org, role)
-    }
-
-    /// The teams of these names, if `authority` may give what the new ones among them grant: a
-    /// service is no way to rights that its maker lacks.
-    fn teams_to_join(
+    /// Whether `authority` may give what the new ones among these teams grant: a service is no way
+    /// to rights that its maker lacks.
+    fn check_joinable(
         &self,
         authority: &Authority,
         org: OrgId,
         slugs: &[Slug],
         already: &BTreeSet<TeamId>,
-    ) -> Result<BTreeSet<TeamId>, Refusal> {
-        let mut teams = BTreeSet::new();
-        for slug in slugs {
-            let Some(team) = self.known_org(org).teams.get(slug) else {
-                return Err(Refusal::invalid(
-                    Field::Teams,
-                    Reason::UnknownTeam(slug.clone()),
-                ));
-            };
+    ) -> Result<(), Refusal> {
+        let known = &self.known_org(org).teams;
+        for team in slugs.iter().filter_map(|slug| known.get(slug)) {
             if !already.contains(&team.id) {
                 self.check_grantable(authority, org, &team.scopes)?;
             }
-            teams.insert(team.id);
         }
-        Ok(teams)
+        Ok(())
+    }
+
+    fn teams_named(&self, org: OrgId, slugs: &[Slug]) -> Result<BTreeSet<TeamId>, Refusal> {
+        let known = &self.known_org(org).teams;
+        let id_of = |slug: &Slug| {
+            let unknown = || Refusal::invalid(Field::Teams, Reason::UnknownTeam(slug.clone()));
+            known.get(slug).map(|team| team.id).ok_or_else(unknown)
+        };
+        slugs.iter().map(id_of).collect()
     }
 
     pub(crate) fn service_mut(&mut self, id: ServiceId) -> &mut Service {
@@ -333,4 +333,11 @@ impl Directory {
         self.org_mut(service.org).services.remove(&service.slug);
         self.revoke_api_key(service.credential, at);
     }
+}
+
+fn check_service_role(role: Role) -> Result<(), Refusal> {
+    if role == Role::Owner {
+        return Err(Refusal::invalid(Field::Role, Reason::ServiceAsOwner));
+    }
+    Ok(())
 }

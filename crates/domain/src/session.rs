@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::directory::Directory;
 use crate::event::Event;
 use crate::id::{SessionId, UserId};
-use crate::refusal::Refusal;
+use crate::refusal::{Field, Refusal};
 use crate::time::Timestamp;
 
 /// The longest life of a session, whatever happens in it: 12 hours, in seconds.
@@ -78,6 +78,9 @@ impl Directory {
         let (Actor::User(user), Proof::Password) = (authority.actor, authority.proof) else {
             return Err(Refusal::PasswordNeeded);
         };
+        if self.session(command.session).is_some() {
+            return Err(Refusal::Taken(Field::CredentialId));
+        }
         Ok(Some(Event::SessionStarted(SessionStarted {
             session: command.session,
             user,
@@ -86,12 +89,16 @@ impl Directory {
         })))
     }
 
-    /// Ending a session that is gone already is success (as RFC 7009 §2.2 has it for tokens).
+    /// Ending a session that is gone already is success (as RFC 7009 §2.2 has it for tokens). A key
+    /// neither opens nor closes the website.
     pub(crate) fn decide_end_session(
         &self,
         authority: &Authority,
         command: EndSession,
     ) -> Result<Option<Event>, Refusal> {
+        if !authority.is_password_backed() {
+            return Err(Refusal::PasswordNeeded);
+        }
         let own = self
             .session(command.session)
             .filter(|s| authority.actor == Actor::User(s.user));

@@ -156,12 +156,13 @@ impl Directory {
     ) -> Result<Option<Event>, Refusal> {
         self.require(authority, command.org, built_in::TEAMS_WRITE)?;
         self.check_grantable(authority, command.org, &command.scopes)?;
-        if self
-            .known_org(command.org)
-            .teams
-            .contains_key(&command.slug)
-        {
+        self.check_known(command.org, &command.scopes)?;
+        let known = self.known_org(command.org);
+        if known.teams.contains_key(&command.slug) {
             return Err(Refusal::Taken(Field::Name));
+        }
+        if known.team(command.team).is_some() {
+            return Err(Refusal::Taken(Field::CredentialId));
         }
         let CreateTeam {
             org,
@@ -190,6 +191,7 @@ impl Directory {
         let scopes = command.scopes.unwrap_or_else(|| team.scopes.clone());
         if scopes != team.scopes {
             self.check_grantable(authority, command.org, &scopes)?;
+            self.check_known(command.org, &scopes)?;
         }
         if name == team.name && scopes == team.scopes {
             return Ok(None);

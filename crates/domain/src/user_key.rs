@@ -131,7 +131,14 @@ impl Directory {
             api_key,
         } = command;
         self.require_own(authority, built_in::KEYS_WRITE)?;
-        self.check_new_api_key(authority, Holder::User { user, key }, &api_key, now)?;
+        let holder = Holder::User { user, key };
+        self.check_may_mint(authority, holder, &api_key)?;
+        // Whoever asks for their own token by password later gets the one that is there, so a
+        // stolen key must not be able to put one of its own in that place.
+        if label == KeyLabel::OwnToken && !authority.is_password_backed() {
+            return Err(Refusal::PasswordNeeded);
+        }
+        self.check_new_api_key(holder, &api_key, now)?;
         let account = self.known_user(user);
         let taken = match &label {
             KeyLabel::Handle(handle) => account.keys.contains_key(handle),
@@ -139,6 +146,9 @@ impl Directory {
         };
         if taken {
             return Err(Refusal::Taken(Field::Handle));
+        }
+        if self.user_key(key).is_some() {
+            return Err(Refusal::Taken(Field::CredentialId));
         }
         let sealed = sealed.map(Personal::Known);
         let event = UserKeyCreated {

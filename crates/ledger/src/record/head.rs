@@ -1,0 +1,115 @@
+//! The head of a record: what every record has, whatever happened. It stands in front of the body, so
+//! that it can be read alone.
+
+use keyledger_domain::id::OrgId;
+use keyledger_domain::{Actor, Origin, Position, Record, Timestamp};
+
+use crate::record::EncodeError;
+use crate::record::form::{CommitmentBytes, Fault, Open, Seal, form};
+use crate::record::part::{ActorV1, Part, PersonalPart, Whose as _};
+
+/// The revision of the head that is written. It is counted apart from those of the bodies.
+pub(crate) const HEAD_REVISION: u8 = 1;
+
+/// What is told of a record without reading its body: enough to find it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordHead {
+    /// Where it stands.
+    pub position: Position,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The name of the type of its event, as [`Event::name`](keyledger_domain::Event::name) has it.
+    pub event: &'static str,
+    /// Who acted.
+    pub actor: Actor,
+    /// Whose auditors may read it.
+    pub organizations: Vec<OrgId>,
+}
+
+impl From<&Record> for RecordHead {
+    fn from(record: &Record) -> Self {
+        Self {
+            position: record.position,
+            at: record.at,
+            event: record.event.name(),
+            actor: record.origin.actor,
+            organizations: record.organizations.clone(),
+        }
+    }
+}
+
+form! {
+    /// The first revision of the head.
+    struct HeadV1 {
+        pub(crate) position: u64,
+        pub(crate) at_micros: i64,
+        pub(crate) clock_behind_micros: u64,
+        pub(crate) actor: ActorV1,
+        pub(crate) credential: Option<[u8; 9]>,
+        pub(crate) request: [u8; 16],
+        pub(crate) organizations: Vec<[u8; 16]>,
+        pub(crate) source: Option<CommitmentBytes>,
+        pub(crate) client: Option<CommitmentBytes>,
+    }
+}
+
+impl HeadV1 {
+    pub(crate) fn of(record: &Record, seal: &mut dyn Seal) -> Result<Self, EncodeError> {
+        let origin = &record.origin;
+        let person = origin.actor.person();
+        Ok(Self {
+            position: record.position.get(),
+            at_micros: record.at.micros(),
+            clock_behind_micros: record.clock_behind_micros,
+            actor: origin.actor.keep(),
+            credential: origin.credential.keep(),
+            request: origin.request.keep(),
+            organizations: record.organizations.iter().map(Part::keep).collect(),
+            source: origin.source.keep(person, seal)?,
+            client: origin.client.keep(person, seal)?,
+        })
+    }
+
+    pub(crate) fn to_head(&self, event: &'static str) -> RecordHead {
+        let (organizations, at, _) = self.circumstances();
+        RecordHead {
+            position: Position::new(self.position),
+            at,
+            event,
+            actor: self.actor(),
+            organizations,
+        }
+    }
+
+    /// Whose auditors may read it, when it was, and how far the clock stood behind, in microseconds.
+    pub(crate) fn circumstances(&self) -> (Vec<OrgId>, Timestamp, u64) {
+        let organizations = self.organizations.iter().copied();
+        (
+            organizations.map(OrgId::from_bytes).collect(),
+            Timestamp::from_micros(self.at_micros),
+            self.clock_behind_micros,
+        )
+    }
+
+    fn actor(&self) -> Actor {
+        use keyledger_domain::id::{EntitlementId, ServiceId, UserId};
+        match self.actor {
+            ActorV1::System => Actor::System,
+            ActorV1::User(id) => Actor::User(UserId::from_bytes(id)),
+            ActorV1::Service(id) => Actor::Service(ServiceId::from_bytes(id)),
+            ActorV1::Entitlement(id) => Actor::Entitlement(EntitlementId::from_bytes(id)),
+        }
+    }
+
+    pub(crate) fn into_origin(self, open: &mut dyn Open) -> Result<Origin, Fault> {
+        let actor = self.actor();
+        let person = actor.person();
+        Ok(Origin {
+            actor,
+            credential: Part::give(self.credential)?,
+            request: Part::give(self.request)?,
+            source: PersonalPart::give(self.source, person, open)?,
+            client: PersonalPart::give(self.client, person, open)?,
+        })
+    }
+}

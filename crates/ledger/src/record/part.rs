@@ -1,0 +1,553 @@
+//! The parts that events are made of, and their stored forms: [`Part`] those that stand in the record,
+//! [`PersonalPart`] those whose commitment stands there.
+
+use core::net::IpAddr;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use keyledger_domain::api_key::{Activation, NewApiKey};
+use keyledger_domain::id::{
+    EntitlementId, InvitationId, KeyId, OrgId, PersonId, RequestId, ServiceId, SessionId, TeamId,
+    UserId,
+};
+use keyledger_domain::scope::{Access, ScopeEntry};
+use keyledger_domain::text::{Description, DisplayName, Email, Handle, Slug};
+use keyledger_domain::user::Registration;
+use keyledger_domain::user_key::KeyLabel;
+use keyledger_domain::{
+    Actor, ClientName, CredentialId, Digest, Environment, PasswordHash, Personal, Role, Scope,
+    Scopes, SealedSecret, Timestamp,
+};
+
+use crate::record::EncodeError;
+use crate::record::form::{CommitmentBytes, Fault, Open, Seal, form};
+
+/// Something that stands in a record as it is.
+pub(crate) trait Part: Sized {
+    /// How it is stored.
+    type Form;
+
+    /// Stores it.
+    fn keep(&self) -> Self::Form;
+
+    /// Reads it back. What the grammar of today refuses is damage: nothing else was ever stored.
+    fn give(form: Self::Form) -> Result<Self, Fault>;
+}
+
+/// Something of which the record has a commitment only.
+pub(crate) trait PersonalPart: Sized {
+    /// How it is stored.
+    type Form;
+
+    /// Stores it.
+    fn keep(&self, person: PersonId, seal: &mut dyn Seal) -> Result<Self::Form, EncodeError>;
+
+    /// Reads it back.
+    fn give(form: Self::Form, person: PersonId, open: &mut dyn Open) -> Result<Self, Fault>;
+}
+
+/// Whose personal values are meant.
+pub(crate) trait Whose {
+    /// The pseudonym under which the key is kept.
+    fn person(&self) -> PersonId;
+}
+
+impl Whose for UserId {
+    fn person(&self) -> PersonId {
+        (*self).into()
+    }
+}
+
+impl Whose for InvitationId {
+    fn person(&self) -> PersonId {
+        (*self).into()
+    }
+}
+
+impl Whose for PersonId {
+    fn person(&self) -> PersonId {
+        *self
+    }
+}
+
+impl Whose for Actor {
+    fn person(&self) -> PersonId {
+        Actor::person(*self)
+    }
+}
+
+macro_rules! id_parts {
+    ($($id:ty),+ $(,)?) => {
+        $(impl Part for $id {
+            type Form = [u8; 16];
+
+            fn keep(&self) -> [u8; 16] {
+                self.to_bytes()
+            }
+
+            fn give(form: [u8; 16]) -> Result<Self, Fault> {
+                Ok(Self::from_bytes(form))
+            }
+        })+
+    };
+}
+
+id_parts! {
+    OrgId, UserId, TeamId, ServiceId, KeyId, EntitlementId, InvitationId, SessionId, RequestId,
+}
+
+macro_rules! text_parts {
+    ($($text:ty),+ $(,)?) => {
+        $(impl Part for $text {
+            type Form = String;
+
+            fn keep(&self) -> String {
+                self.as_str().to_owned()
+            }
+
+            fn give(form: String) -> Result<Self, Fault> {
+                form.parse().map_err(|_| Fault::Malformed)
+            }
+        })+
+    };
+}
+
+text_parts!(Slug, Handle, DisplayName, Description, Scope);
+
+impl Part for CredentialId {
+    type Form = [u8; 9];
+
+    fn keep(&self) -> [u8; 9] {
+        self.to_bytes()
+    }
+
+    fn give(form: [u8; 9]) -> Result<Self, Fault> {
+        Self::from_bytes(form).ok_or(Fault::Malformed)
+    }
+}
+
+impl Part for Timestamp {
+    /// Microseconds since 1970, UTC.
+    type Form = i64;
+
+    fn keep(&self) -> i64 {
+        self.micros()
+    }
+
+    fn give(form: i64) -> Result<Self, Fault> {
+        Ok(Self::from_micros(form))
+    }
+}
+
+impl<T: Part> Part for Option<T> {
+    type Form = Option<T::Form>;
+
+    fn keep(&self) -> Self::Form {
+        self.as_ref().map(Part::keep)
+    }
+
+    fn give(form: Self::Form) -> Result<Self, Fault> {
+        form.map(T::give).transpose()
+    }
+}
+
+impl Part for Scopes {
+    type Form = Vec<String>;
+
+    fn keep(&self) -> Vec<String> {
+        self.iter().map(Part::keep).collect()
+    }
+
+    fn give(form: Vec<String>) -> Result<Self, Fault> {
+        form.into_iter().map(Scope::give).collect()
+    }
+}
+
+impl Part for BTreeSet<TeamId> {
+    type Form = Vec<[u8; 16]>;
+
+    fn keep(&self) -> Self::Form {
+        self.iter().map(Part::keep).collect()
+    }
+
+    fn give(form: Self::Form) -> Result<Self, Fault> {
+        form.into_iter().map(TeamId::give).collect()
+    }
+}
+
+form! {
+    /// Who acted.
+    enum ActorV1 {
+        System,
+        User([u8; 16]),
+        Service([u8; 16]),
+        Entitlement([u8; 16]),
+    }
+}
+
+impl Part for Actor {
+    type Form = ActorV1;
+
+    fn keep(&self) -> ActorV1 {
+        match self {
+            Self::System => ActorV1::System,
+            Self::User(id) => ActorV1::User(id.keep()),
+            Self::Service(id) => ActorV1::Service(id.keep()),
+            Self::Entitlement(id) => ActorV1::Entitlement(id.keep()),
+        }
+    }
+
+    fn give(form: ActorV1) -> Result<Self, Fault> {
+        Ok(match form {
+            ActorV1::System => Self::System,
+            ActorV1::User(id) => Self::User(Part::give(id)?),
+            ActorV1::Service(id) => Self::Service(Part::give(id)?),
+            ActorV1::Entitlement(id) => Self::Entitlement(Part::give(id)?),
+        })
+    }
+}
+
+form! {
+    /// A role in an organisation.
+    enum RoleV1 {
+        Member,
+        Manager,
+        Owner,
+    }
+}
+
+impl Part for Role {
+    type Form = RoleV1;
+
+    fn keep(&self) -> RoleV1 {
+        match self {
+            Self::Member => RoleV1::Member,
+            Self::Manager => RoleV1::Manager,
+            Self::Owner => RoleV1::Owner,
+        }
+    }
+
+    fn give(form: RoleV1) -> Result<Self, Fault> {
+        Ok(match form {
+            RoleV1::Member => Self::Member,
+            RoleV1::Manager => Self::Manager,
+            RoleV1::Owner => Self::Owner,
+        })
+    }
+}
+
+form! {
+    /// What is kept of a secret.
+    struct DigestV1 {
+        pub(crate) pepper_version: u32,
+        pub(crate) tag: [u8; 32],
+    }
+}
+
+impl Part for Digest {
+    type Form = DigestV1;
+
+    fn keep(&self) -> DigestV1 {
+        DigestV1 {
+            pepper_version: self.pepper_version,
+            tag: self.tag,
+        }
+    }
+
+    fn give(form: DigestV1) -> Result<Self, Fault> {
+        Ok(Self {
+            pepper_version: form.pepper_version,
+            tag: form.tag,
+        })
+    }
+}
+
+form! {
+    /// A scope of an organisation's own catalogue.
+    struct ScopeEntryV1 {
+        pub(crate) scope: String,
+        pub(crate) description: String,
+        pub(crate) changes_things: bool,
+        pub(crate) minimum_role: RoleV1,
+    }
+}
+
+impl Part for ScopeEntry {
+    type Form = ScopeEntryV1;
+
+    fn keep(&self) -> ScopeEntryV1 {
+        ScopeEntryV1 {
+            scope: self.scope.keep(),
+            description: self.description.keep(),
+            changes_things: match self.access {
+                Access::Read => false,
+                Access::Write => true,
+            },
+            minimum_role: self.minimum_role.keep(),
+        }
+    }
+
+    fn give(form: ScopeEntryV1) -> Result<Self, Fault> {
+        Ok(Self {
+            scope: Part::give(form.scope)?,
+            description: Part::give(form.description)?,
+            access: if form.changes_things {
+                Access::Write
+            } else {
+                Access::Read
+            },
+            minimum_role: Part::give(form.minimum_role)?,
+        })
+    }
+}
+
+form! {
+    /// A network: its first address and the length of its prefix, in bits.
+    enum NetV1 {
+        V4([u8; 4], u8),
+        V6([u8; 16], u8),
+    }
+}
+
+impl Part for Arc<[IpNet]> {
+    type Form = Vec<NetV1>;
+
+    fn keep(&self) -> Vec<NetV1> {
+        self.iter()
+            .map(|net| match net {
+                IpNet::V4(net) => NetV1::V4(net.addr().octets(), net.prefix_len()),
+                IpNet::V6(net) => NetV1::V6(net.addr().octets(), net.prefix_len()),
+            })
+            .collect()
+    }
+
+    fn give(form: Vec<NetV1>) -> Result<Self, Fault> {
+        form.into_iter()
+            .map(|net| match net {
+                NetV1::V4(octets, bits) => Ipv4Net::new(octets.into(), bits).map(IpNet::V4),
+                NetV1::V6(octets, bits) => Ipv6Net::new(octets.into(), bits).map(IpNet::V6),
+            })
+            .collect::<Result<_, _>>()
+            .map_err(|_| Fault::Malformed)
+    }
+}
+
+form! {
+    /// A new credential.
+    struct NewApiKeyV1 {
+        pub(crate) id: [u8; 9],
+        pub(crate) is_test: bool,
+        pub(crate) digest: DigestV1,
+        pub(crate) scopes: Option<Vec<String>>,
+        pub(crate) expires_at_micros: Option<i64>,
+        pub(crate) allowed_cidrs: Vec<NetV1>,
+    }
+}
+
+impl Part for NewApiKey {
+    type Form = NewApiKeyV1;
+
+    fn keep(&self) -> NewApiKeyV1 {
+        NewApiKeyV1 {
+            id: self.id.keep(),
+            is_test: match self.environment {
+                Environment::Live => false,
+                Environment::Test => true,
+            },
+            digest: self.digest.keep(),
+            scopes: self.scopes.keep(),
+            expires_at_micros: self.expires_at.keep(),
+            allowed_cidrs: self.allowed_cidrs.keep(),
+        }
+    }
+
+    fn give(form: NewApiKeyV1) -> Result<Self, Fault> {
+        Ok(Self {
+            id: Part::give(form.id)?,
+            environment: if form.is_test {
+                Environment::Test
+            } else {
+                Environment::Live
+            },
+            digest: Part::give(form.digest)?,
+            scopes: Part::give(form.scopes)?,
+            expires_at: Part::give(form.expires_at_micros)?,
+            allowed_cidrs: Part::give(form.allowed_cidrs)?,
+        })
+    }
+}
+
+form! {
+    /// When the old secret of a rotated key ends; the numbers are its grace in seconds.
+    enum ActivationV1 {
+        Now(u64),
+        FirstUse(u64),
+    }
+}
+
+impl Part for Activation {
+    type Form = ActivationV1;
+
+    fn keep(&self) -> ActivationV1 {
+        match *self {
+            Self::Now { grace_seconds } => ActivationV1::Now(grace_seconds),
+            Self::FirstUse { grace_seconds } => ActivationV1::FirstUse(grace_seconds),
+        }
+    }
+
+    fn give(form: ActivationV1) -> Result<Self, Fault> {
+        Ok(match form {
+            ActivationV1::Now(grace_seconds) => Self::Now { grace_seconds },
+            ActivationV1::FirstUse(grace_seconds) => Self::FirstUse { grace_seconds },
+        })
+    }
+}
+
+form! {
+    /// What a user's key is called.
+    enum KeyLabelV1 {
+        Handle(String),
+        OwnToken,
+    }
+}
+
+impl Part for KeyLabel {
+    type Form = KeyLabelV1;
+
+    fn keep(&self) -> KeyLabelV1 {
+        match self {
+            Self::Handle(handle) => KeyLabelV1::Handle(handle.keep()),
+            Self::OwnToken => KeyLabelV1::OwnToken,
+        }
+    }
+
+    fn give(form: KeyLabelV1) -> Result<Self, Fault> {
+        Ok(match form {
+            KeyLabelV1::Handle(handle) => Self::Handle(Part::give(handle)?),
+            KeyLabelV1::OwnToken => Self::OwnToken,
+        })
+    }
+}
+
+/// A personal value as the bytes that are salted, committed to and sealed.
+pub(crate) trait Value: Sized {
+    /// Its bytes.
+    fn to_value(&self) -> Cow<'_, [u8]>;
+
+    /// The value of these bytes.
+    fn from_value(bytes: &[u8]) -> Option<Self>;
+}
+
+macro_rules! text_values {
+    ($($text:ty),+ $(,)?) => {
+        $(impl Value for $text {
+            fn to_value(&self) -> Cow<'_, [u8]> {
+                self.as_str().as_bytes().into()
+            }
+
+            fn from_value(bytes: &[u8]) -> Option<Self> {
+                str::from_utf8(bytes).ok()?.parse().ok()
+            }
+        })+
+    };
+}
+
+text_values!(Email, DisplayName, Slug, ClientName);
+
+impl Value for PasswordHash {
+    fn to_value(&self) -> Cow<'_, [u8]> {
+        self.as_phc().as_bytes().into()
+    }
+
+    fn from_value(bytes: &[u8]) -> Option<Self> {
+        let phc = str::from_utf8(bytes).ok()?;
+        Some(Self::from_phc(phc.to_owned()))
+    }
+}
+
+impl Value for SealedSecret {
+    fn to_value(&self) -> Cow<'_, [u8]> {
+        self.as_bytes().into()
+    }
+
+    fn from_value(bytes: &[u8]) -> Option<Self> {
+        Some(Self::from_bytes(bytes.to_vec()))
+    }
+}
+
+impl Value for IpAddr {
+    fn to_value(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::V4(ip) => ip.octets().to_vec().into(),
+            Self::V6(ip) => ip.octets().to_vec().into(),
+        }
+    }
+
+    fn from_value(bytes: &[u8]) -> Option<Self> {
+        let v4 = <[u8; 4]>::try_from(bytes).ok().map(Self::from);
+        v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(Self::from))
+    }
+}
+
+impl<T: Value> PersonalPart for Personal<T> {
+    type Form = CommitmentBytes;
+
+    fn keep(&self, person: PersonId, seal: &mut dyn Seal) -> Result<Self::Form, EncodeError> {
+        let value = self.known().map(Value::to_value);
+        seal.seal(person, value.as_deref())
+    }
+
+    fn give(form: Self::Form, person: PersonId, open: &mut dyn Open) -> Result<Self, Fault> {
+        let Some(value) = open.open(person, &form)? else {
+            return Ok(Self::Erased);
+        };
+        let value = T::from_value(&value).ok_or(Fault::Malformed)?;
+        Ok(Self::Known(value))
+    }
+}
+
+impl<T: PersonalPart> PersonalPart for Option<T> {
+    type Form = Option<T::Form>;
+
+    fn keep(&self, person: PersonId, seal: &mut dyn Seal) -> Result<Self::Form, EncodeError> {
+        self.as_ref().map(|part| part.keep(person, seal)).transpose()
+    }
+
+    fn give(form: Self::Form, person: PersonId, open: &mut dyn Open) -> Result<Self, Fault> {
+        form.map(|form| T::give(form, person, open)).transpose()
+    }
+}
+
+form! {
+    /// Commitments to what makes an account.
+    struct RegistrationV1 {
+        pub(crate) email: CommitmentBytes,
+        pub(crate) name: CommitmentBytes,
+        pub(crate) slug: CommitmentBytes,
+        pub(crate) password: CommitmentBytes,
+    }
+}
+
+impl PersonalPart for Registration {
+    type Form = RegistrationV1;
+
+    fn keep(&self, person: PersonId, seal: &mut dyn Seal) -> Result<RegistrationV1, EncodeError> {
+        Ok(RegistrationV1 {
+            email: self.email.keep(person, seal)?,
+            name: self.name.keep(person, seal)?,
+            slug: self.slug.keep(person, seal)?,
+            password: self.password.keep(person, seal)?,
+        })
+    }
+
+    fn give(form: RegistrationV1, person: PersonId, open: &mut dyn Open) -> Result<Self, Fault> {
+        Ok(Self {
+            email: PersonalPart::give(form.email, person, open)?,
+            name: PersonalPart::give(form.name, person, open)?,
+            slug: PersonalPart::give(form.slug, person, open)?,
+            password: PersonalPart::give(form.password, person, open)?,
+        })
+    }
+}
