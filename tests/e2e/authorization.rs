@@ -1,0 +1,216 @@
+//! What a credential may not do, whatever route it tries.
+
+use serde_json::{Value, json};
+
+use crate::world::{make_key, seconds_from_now, unique, world};
+
+/// Every change that a key could try: method, path, and a body that a key with the right would
+/// succeed with.
+fn changes() -> Vec<(&'static str, String, Value)> {
+    let handle = unique("target");
+    make_key(&world().owner(), &json!({ "handle": handle }));
+    let slug = world().service().string("slug");
+    let key = format!("/user/keys/{handle}");
+    let service = format!("/v1/orgs/acme/services/{slug}");
+    let person = json!({ "email": "refused@example.com", "password": "a long passphrase 1234", "role": "member" });
+    vec![
+        (
+            "POST",
+            "/user/keys".into(),
+            json!({ "handle": unique("refused") }),
+        ),
+        ("PATCH", key.clone(), json!({ "alias": "refused" })),
+        ("POST", format!("{key}/rotate"), json!({})),
+        ("DELETE", key, Value::Null),
+        (
+            "POST",
+            "/v1/workspaces".into(),
+            json!({ "name": "Refused" }),
+        ),
+        ("POST", "/v1/workspaces/acme/members".into(), person.clone()),
+        (
+            "POST",
+            "/v1/orgs/acme/teams".into(),
+            json!({ "name": "Refused" }),
+        ),
+        ("POST", "/v1/orgs/acme/members".into(), person),
+        (
+            "POST",
+            "/v1/orgs/acme/services".into(),
+            json!({ "name": "Refused" }),
+        ),
+        ("POST", format!("{service}/refresh"), json!({})),
+        ("DELETE", service, Value::Null),
+        (
+            "POST",
+            "/v1/orgs/acme/entitlements".into(),
+            json!({ "name": "Refused", "scopes": ["files:read"] }),
+        ),
+    ]
+}
+
+fn assert_all_refused(key: &str) {
+    for (method, path, body) in changes() {
+        let body = Some(&body).filter(|body| !body.is_null());
+        let reply = world().with_key(key).any(method, &path, body);
+        reply.expect(403);
+        for name in [
+            "X-HTTP-Method-Override",
+            "X-HTTP-Method",
+            "X-Method-Override",
+        ] {
+            let disguised = world().with_key(key).header(name, "GET");
+            disguised.any(method, &path, body).expect(403);
+        }
+        // The other way round: a GET that asks to be taken for the change, must not change.
+        let get = world()
+            .with_key(key)
+            .header("X-HTTP-Method-Override", method)
+            .get(&path);
+        get.expect_one_of(&[200, 403, 404, 405]);
+    }
+}
+
+#[test]
+fn n108_a_read_only_key_changes_nothing() {
+    let reading = [
+        "files:read",
+        "keys:read",
+        "workspaces:read",
+        "users:read",
+        "services:read",
+        "teams:read",
+    ];
+    assert_all_refused(&world().key_with_scopes(&reading));
+}
+
+#[test]
+fn n108_an_entitlement_token_changes_nothing() {
+    let body = json!({ "name": unique("Reader"), "scopes": ["files:read"] });
+    let token = world()
+        .owner()
+        .post("/v1/orgs/acme/entitlements", &body)
+        .expect(201)
+        .string("token");
+    assert_all_refused(&token);
+}
+
+#[test]
+fn n108_what_was_refused_was_not_done() {
+    let handle = unique("untouched");
+    let token = make_key(
+        &world().owner(),
+        &json!({ "handle": handle, "alias": "before" }),
+    )
+    .string("token");
+    let reader = world().with_key(&world().key_with_scopes(&["keys:read"]));
+    let path = format!("/user/keys/{handle}");
+    reader
+        .patch(&path, &json!({ "alias": "after" }))
+        .expect(403);
+    reader
+        .post(&format!("{path}/rotate"), &json!({}))
+        .expect(403);
+    reader.delete(&path).expect(403);
+    let kept = world().owner().get(&path).expect(200);
+    assert_eq!(kept.string("alias"), "before");
+    world().with_key(&token).get("/v1/me").expect(200);
+}
+
+#[test]
+fn n107_a_key_makes_no_key_with_wider_scopes() {
+    let narrow = world().with_key(&world().key_with_scopes(&["keys:write", "files:read"]));
+    narrow
+        .post(
+            "/user/keys",
+            &json!({ "handle": unique("wide"), "scopes": ["files:write"] }),
+        )
+        .expect(403);
+    narrow
+        .post("/user/keys", &json!({ "handle": unique("all") }))
+        .expect(403);
+    narrow
+        .post(
+            "/user/keys",
+            &json!({ "handle": unique("same"), "scopes": ["files:read"] }),
+        )
+        .expect(201);
+}
+
+#[test]
+fn n107_a_key_makes_no_key_that_outlives_it() {
+    let body = json!({ "handle": unique("mortal"), "expires_at": seconds_from_now(600) });
+    let mortal = world().with_key(&make_key(&world().owner(), &body).string("token"));
+    let later = json!({ "handle": unique("later"), "expires_at": seconds_from_now(900) });
+    mortal.post("/user/keys", &later).expect(403);
+    mortal
+        .post("/user/keys", &json!({ "handle": unique("for-ever") }))
+        .expect(403);
+    let sooner = json!({ "handle": unique("sooner"), "expires_at": seconds_from_now(300) });
+    mortal.post("/user/keys", &sooner).expect(201);
+}
+
+#[test]
+fn n107_a_test_key_makes_no_live_key() {
+    let body = json!({ "handle": unique("sandbox"), "environment": "test" });
+    let sandbox = world().with_key(&make_key(&world().owner(), &body).string("token"));
+    sandbox
+        .post(
+            "/user/keys",
+            &json!({ "handle": unique("escape"), "environment": "live" }),
+        )
+        .expect(403);
+    let inside = json!({ "handle": unique("inside"), "environment": "test" });
+    sandbox.post("/user/keys", &inside).expect(201);
+}
+
+#[test]
+fn n107_a_key_makes_no_key_for_somebody_else() {
+    let person = world().person("member");
+    let handle = unique("for-another");
+    let body =
+        json!({ "handle": handle, "owner": "owner@example.com", "user": "owner@example.com" });
+    let reply = world()
+        .with_key(&person.key)
+        .post("/user/keys", &body)
+        .expect_one_of(&[201, 403, 422]);
+    if reply.status() == 201 {
+        let made = world()
+            .with_key(&reply.string("token"))
+            .get("/v1/me")
+            .expect(200);
+        assert_eq!(
+            made.string("email"),
+            person.email,
+            "a key belongs to who made it"
+        );
+    }
+    world()
+        .owner()
+        .get(&format!("/user/keys/{handle}"))
+        .expect(404);
+}
+
+#[test]
+fn n113_a_key_never_reaches_further_than_its_owner() {
+    let person = world().person("member");
+    let member = world().with_key(&person.key);
+    member
+        .post(
+            "/v1/orgs/acme/services",
+            &json!({ "name": unique("Sneaky") }),
+        )
+        .expect(403);
+    let body = json!({ "handle": unique("grasping"), "scopes": ["services:write"] });
+    // Either the wish is refused, or it is empty: the owner's rights bound the key's at each call.
+    let wish = member.post("/user/keys", &body).expect_one_of(&[201, 403]);
+    if wish.status() == 201 {
+        let grasping = world().with_key(&wish.string("token"));
+        grasping
+            .post(
+                "/v1/orgs/acme/services",
+                &json!({ "name": unique("Sneaky") }),
+            )
+            .expect(403);
+    }
+}

@@ -1,0 +1,52 @@
+//! End to end against the built binary: one module a route, its path the route's path.
+//!
+//! One server is shared by nearly all tests; each makes what it needs under names of its own, so
+//! that they run side by side. Tests named `nNN_…` hold the negative test of that number in the
+//! project's list of attacks; `dD_N_…` a numbered promise of source document D.
+
+mod world;
+
+mod authentication {
+    mod carriers;
+    mod forgery;
+}
+mod authorization;
+mod coverage;
+mod health;
+mod leaks;
+mod openapi;
+mod pages {
+    mod form;
+    mod login;
+}
+mod start;
+mod tenancy;
+mod user {
+    mod keys {
+        mod create;
+        mod delete;
+        mod get;
+        mod list;
+        mod patch;
+        mod rotate;
+    }
+    mod profile;
+    mod self_;
+    mod token;
+    mod tokens;
+}
+mod v1 {
+    mod events;
+    mod keys {
+        mod verify;
+    }
+    mod me;
+    mod orgs {
+        mod entitlements;
+        mod members;
+        mod services;
+        mod teams;
+    }
+    mod scopes;
+    mod workspaces;
+}

@@ -1,0 +1,182 @@
+//! `/login` and `/dashboard`: a password opens a session, and nothing else does.
+
+use keyledger_tests::{Client, Reply};
+
+use super::form::{filled, login_fields};
+use crate::world::{Person, world};
+
+/// A browser that was shown the login form: with the cookies it was given, and the form's fields.
+fn at_the_form() -> (Client, Vec<(String, String)>) {
+    let page = world().anonymous().get("/login").expect(200);
+    let fields = login_fields(&page);
+    (with_cookies(&world().anonymous(), &page), fields)
+}
+
+fn with_cookies(browser: &Client, reply: &Reply) -> Client {
+    let cookies = reply.headers("Set-Cookie");
+    let pairs: Vec<&str> = cookies
+        .iter()
+        .filter_map(|cookie| cookie.split(';').next())
+        .collect();
+    if pairs.is_empty() {
+        browser.clone()
+    } else {
+        browser.header("Cookie", &pairs.join("; "))
+    }
+}
+
+fn origin() -> String {
+    format!("http://127.0.0.1:{}", world().server().port())
+}
+
+fn is_signed_in(browser: &Client) -> bool {
+    let page = browser.get("/dashboard");
+    page.status() == 200 && !page.contains("name=\"password\"")
+}
+
+/// Sends the form as it was shown, filled in.
+fn submit(browser: &Client, fields: Vec<(String, String)>, email: &str, password: &str) -> Reply {
+    let fields = filled(filled(fields, "email", email), "password", password);
+    browser
+        .header("Origin", &origin())
+        .post_form("/login", &fields)
+}
+
+fn signed_in(person: &Person) -> (Client, Reply) {
+    let (browser, fields) = at_the_form();
+    let reply = submit(&browser, fields, &person.email, &person.password).expect(303);
+    (with_cookies(&world().anonymous(), &reply), reply)
+}
+
+#[test]
+fn the_form_has_email_password_and_one_hidden_field() {
+    let (_, fields) = at_the_form();
+    let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(
+        names.contains(&"email") && names.contains(&"password"),
+        "{names:?}"
+    );
+    assert!(
+        fields.iter().any(|(_, value)| value.len() >= 16),
+        "no hidden CSRF value in {names:?}"
+    );
+}
+
+#[test]
+fn a_password_opens_a_session() {
+    let (browser, _) = signed_in(&world().person("member"));
+    assert!(is_signed_in(&browser));
+}
+
+#[test]
+fn n98_the_session_cookie_is_bound_to_the_host_and_hidden_from_scripts() {
+    let (_, reply) = signed_in(&world().person("member"));
+    let session = reply
+        .headers("Set-Cookie")
+        .into_iter()
+        .find(|cookie| cookie.starts_with("__Host-"));
+    let session = session.expect("a __Host- cookie");
+    for word in ["secure", "httponly", "path=/", "samesite="] {
+        assert!(
+            session.to_ascii_lowercase().contains(word),
+            "the session cookie lacks {word}"
+        );
+    }
+    assert!(
+        !session.to_ascii_lowercase().contains("domain="),
+        "the session cookie names a domain"
+    );
+}
+
+#[test]
+fn a_stranger_does_not_see_the_dashboard() {
+    let page = world().anonymous().get("/dashboard");
+    assert!(!is_signed_in(&world().anonymous()), "{page:?}");
+    assert!((200..500).contains(&page.status()), "{page:?}");
+}
+
+#[test]
+fn d0_6_a_key_is_no_password_for_the_website() {
+    let person = world().person("member");
+    let (browser, fields) = at_the_form();
+    let reply = submit(&browser, fields, &person.email, &person.key);
+    assert!((200..500).contains(&reply.status()), "{reply:?}");
+    assert!(!is_signed_in(&with_cookies(&browser, &reply)));
+}
+
+#[test]
+fn d0_6_and_n103_a_key_in_a_header_is_no_session() {
+    let person = world().person("member");
+    let page = world().with_key(&person.key).get("/dashboard");
+    assert!(
+        page.headers("Set-Cookie")
+            .iter()
+            .all(|cookie| !cookie.starts_with("__Host-session")),
+        "{page:?}"
+    );
+    assert!(!is_signed_in(&world().with_key(&person.key)));
+    assert!(!is_signed_in(&world().anonymous().bearer(&person.key)));
+}
+
+#[test]
+fn without_the_hidden_field_nothing_happens() {
+    let person = world().person("member");
+    let fields = [
+        ("email".to_owned(), person.email.clone()),
+        ("password".to_owned(), person.password.clone()),
+    ];
+    let reply = world()
+        .anonymous()
+        .header("Origin", &origin())
+        .post_form("/login", &fields);
+    assert!(
+        !is_signed_in(&with_cookies(&world().anonymous(), &reply)),
+        "{reply:?}"
+    );
+    let (browser, shown) = at_the_form();
+    let spoilt: Vec<(String, String)> = shown
+        .into_iter()
+        .map(|(name, value)| {
+            if value.len() >= 16 {
+                (name, "0".repeat(value.len()))
+            } else {
+                (name, value)
+            }
+        })
+        .collect();
+    let reply = submit(&browser, spoilt, &person.email, &person.password);
+    assert!(!is_signed_in(&with_cookies(&browser, &reply)), "{reply:?}");
+}
+
+#[test]
+fn n100_a_form_sent_from_another_site_is_refused() {
+    let person = world().person("member");
+    let (browser, fields) = at_the_form();
+    let fields = filled(
+        filled(fields, "email", &person.email),
+        "password",
+        &person.password,
+    );
+    let foreign = browser
+        .header("Origin", "https://evil.example")
+        .post_form("/login", &fields)
+        .expect(403);
+    assert!(!is_signed_in(&with_cookies(&browser, &foreign)));
+    let cross = browser
+        .header("Sec-Fetch-Site", "cross-site")
+        .post_form("/login", &fields)
+        .expect(403);
+    assert!(!is_signed_in(&with_cookies(&browser, &cross)));
+}
+
+#[test]
+fn a_wrong_password_is_told_without_a_session() {
+    let person = world().person("member");
+    let (browser, fields) = at_the_form();
+    let reply = submit(&browser, fields, &person.email, "not the passphrase");
+    assert!(
+        (200..500).contains(&reply.status()) && reply.status() != 303,
+        "{reply:?}"
+    );
+    assert!(!is_signed_in(&with_cookies(&browser, &reply)));
+}

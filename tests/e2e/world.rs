@@ -1,0 +1,141 @@
+//! The server that the tests share, and the people and keys that they make on it.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use keyledger_tests::{Client, Launch, OWNER_EMAIL, OWNER_ORG, OWNER_PASSWORD, Reply, Server};
+use serde_json::{Value, json};
+
+/// A running server and a key of its owner. Password checks cost tens of milliseconds each by
+/// design, so whatever is not about passwords uses the key.
+pub(crate) struct World {
+    server: Server,
+    owner_key: String,
+}
+
+/// Somebody with an account, a password and a key that may do all that they may.
+pub(crate) struct Person {
+    pub(crate) email: String,
+    pub(crate) password: String,
+    pub(crate) key: String,
+}
+
+/// The shared world.
+pub(crate) fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| World::on(Launch::new().start()))
+}
+
+/// A name that no other test uses: `prefix-7`.
+pub(crate) fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    format!("{prefix}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The instant that lies this many seconds ahead (or, negative, behind), as RFC 3339.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests live in real time, beside the server"
+)]
+pub(crate) fn seconds_from_now(seconds: i64) -> String {
+    let instant = chrono::Utc::now() + chrono::Duration::seconds(seconds);
+    instant.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+impl World {
+    pub(crate) fn on(server: Server) -> Self {
+        let owner = server.client().basic(OWNER_EMAIL, OWNER_PASSWORD);
+        let owner_key = make_key(&owner, &json!({ "handle": "world" })).string("token");
+        Self { server, owner_key }
+    }
+
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
+    pub(crate) fn server_mut(&mut self) -> &mut Server {
+        &mut self.server
+    }
+
+    /// Nobody.
+    pub(crate) fn anonymous(&self) -> Client {
+        self.server.client()
+    }
+
+    /// The owner of `acme`, by key.
+    pub(crate) fn owner(&self) -> Client {
+        self.with_key(&self.owner_key)
+    }
+
+    /// The owner of `acme`, by password.
+    pub(crate) fn owner_by_password(&self) -> Client {
+        self.anonymous().basic(OWNER_EMAIL, OWNER_PASSWORD)
+    }
+
+    /// Whoever has this key.
+    pub(crate) fn with_key(&self, key: &str) -> Client {
+        self.anonymous().x_api_key(key)
+    }
+
+    /// A new person in `acme`.
+    pub(crate) fn person(&self, role: &str) -> Person {
+        self.person_in(OWNER_ORG, &self.owner(), role)
+    }
+
+    /// A new person in an organisation, let in by `inviter`.
+    pub(crate) fn person_in(&self, org: &str, inviter: &Client, role: &str) -> Person {
+        let email = format!("{}@example.com", unique(role));
+        let password = format!("the long passphrase of {email}");
+        let body = json!({ "email": email, "password": password, "role": role });
+        inviter
+            .post(&format!("/v1/orgs/{org}/members"), &body)
+            .expect(201);
+        let themselves = self.anonymous().basic(&email, &password);
+        let key = make_key(&themselves, &json!({ "handle": "own" })).string("token");
+        Person {
+            email,
+            password,
+            key,
+        }
+    }
+
+    /// A key of the owner that may do no more than these scopes say; its token.
+    pub(crate) fn key_with_scopes(&self, scopes: &[&str]) -> String {
+        make_key(
+            &self.owner(),
+            &json!({ "handle": unique("scoped"), "scopes": scopes }),
+        )
+        .string("token")
+    }
+
+    /// A new service of `acme`: the answer with its `slug` and `key`.
+    pub(crate) fn service(&self) -> Reply {
+        let body = json!({ "name": unique("Service") });
+        self.owner()
+            .post(&format!("/v1/orgs/{OWNER_ORG}/services"), &body)
+            .expect(201)
+    }
+
+    /// An organisation apart from `acme`, and its owner, who is not in `acme`.
+    pub(crate) fn other_org(&self) -> (String, Person) {
+        let name = unique("Other Org");
+        let slug = self
+            .owner()
+            .post("/v1/workspaces", &json!({ "name": name }))
+            .expect(201)
+            .string("slug");
+        let person = self.person_in(&slug, &self.owner(), "owner");
+        (slug, person)
+    }
+}
+
+/// Makes a user key; the 201.
+#[track_caller]
+pub(crate) fn make_key(client: &Client, body: &Value) -> Reply {
+    client.post("/user/keys", body).expect(201)
+}
+
+/// The status of `GET /v1/me` with this key.
+pub(crate) fn status_as(key: &str) -> u16 {
+    world().with_key(key).get("/v1/me").status()
+}
