@@ -73,7 +73,7 @@ pub(crate) fn discard(paths: &Paths) -> io::Result<()> {
     files::remove_folder_if_there(&paths.aside_unfinished())
 }
 
-fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     files::make_folder(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;

@@ -41,6 +41,15 @@ pub const FORMAT_REVISION: u32 = 1;
 /// The first word of `FORMAT`.
 const FORMAT_MAGIC: &str = "keyledger-data";
 
+/// The bytes that are free, for us, on the disk of a folder.
+///
+/// # Errors
+/// What the system says, for example that there is no such folder.
+pub fn available_bytes(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Why a data folder is not opened.
 #[derive(Debug, Error)]
 pub enum FolderError {
@@ -299,6 +308,33 @@ impl OpenFolder {
     }
 }
 
+/// A data folder with its keys and without its head, for whoever looks whether the head is right.
+pub(crate) fn open_without_head(
+    root: &Path,
+) -> Result<(DataFolder, MasterKey, PersonKeys), FolderError> {
+    let no_ledger = || FolderError::NoLedger {
+        path: root.to_owned(),
+    };
+    if !root.is_dir() {
+        return Err(no_ledger());
+    }
+    let folder = lock(Paths::new(root))?;
+    match stage(&folder.paths)? {
+        Stage::New | Stage::Interrupted => Err(no_ledger()),
+        Stage::Complete => {
+            let (master_key, people) = open_keys(&folder.paths)?;
+            Ok((folder, master_key, people))
+        }
+    }
+}
+
+fn open_keys(paths: &Paths) -> Result<(MasterKey, PersonKeys), FolderError> {
+    let master_key = MasterKey::read(&paths.master_key())?;
+    check_format(paths, &master_key)?;
+    let people = PersonKeys::open(&paths.people_keys(), Vault::new(master_key.sealing()))?;
+    Ok((master_key, people))
+}
+
 fn lock(paths: Paths) -> Result<DataFolder, FolderError> {
     let path = paths.lock();
     let io = |source| FolderError::Io {
@@ -417,10 +453,8 @@ fn create(paths: &Paths, rng: &dyn SecureRandom) -> Result<(), FolderError> {
 
 fn open(folder: DataFolder) -> Result<OpenFolder, FolderError> {
     let paths = &folder.paths;
-    let master_key = MasterKey::read(&paths.master_key())?;
-    check_format(paths, &master_key)?;
+    let (master_key, people) = open_keys(paths)?;
     let head = HeadFile::open(&paths.head(), master_key.sub_key(Purpose::HeadTag))?;
-    let people = PersonKeys::open(&paths.people_keys(), Vault::new(master_key.sealing()))?;
     // Snapshots may be lost, and their folder with them.
     files::make_folder(&paths.snapshots()).map_err(|source| FolderError::Io {
         path: paths.snapshots(),

@@ -1,7 +1,17 @@
 //! The appended log of Keyledger.
 //!
-//! The storage floor, from the disk upwards. Everything above it sees a
-//! [`store`](store::AppendStore) of records that is durable when it says so, and nothing of sled.
+//! Two floors. The storage floor, from the disk upwards, gives a [`store`](store::AppendStore) of
+//! records that is durable when it says so; everything above it knows nothing of sled. On it stand
+//! the stored form of a [`record`], the [`committer`] that alone appends, and [`Ledger::open`](ledger::Ledger::open),
+//! which replays what is there into the state.
+
+pub mod clock;
+pub mod committer;
+pub mod ledger;
+pub mod record;
+pub mod replay;
+pub mod snapshot;
+pub mod verify;
 
 pub mod folder;
 
@@ -21,3 +31,15 @@ pub mod store;
 pub mod faulty_store;
 
 mod files;
+
+#[cfg(test)]
+mod scenario;
+
+pub use clock::Clock;
+pub use committer::{
+    Committed, Committer, CommitterThread, Ending, NotCommitted, Projection, StopFailure,
+    Submission,
+};
+pub use ledger::{KeyFile, Ledger, OpenError, OpenOptions, Opened, ReadError, RecordReader};
+pub use record::RecordHead;
+pub use replay::Progress;

@@ -4,6 +4,7 @@
 //! so one hash of 32 bytes proves every record, and a cut, a hole or a changed byte is found.
 
 use core::fmt;
+use core::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -56,6 +57,20 @@ impl Hash {
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&STANDARD.encode(self.0))
+    }
+}
+
+/// The text is not a hash in base64 with padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not a SHA-256 hash in base64, such as `audit verify` prints")]
+pub struct NotAHash;
+
+impl FromStr for Hash {
+    type Err = NotAHash;
+
+    fn from_str(text: &str) -> Result<Self, NotAHash> {
+        let bytes = STANDARD.decode(text).map_err(|_| NotAHash)?;
+        bytes.try_into().map(Self).map_err(|_| NotAHash)
     }
 }
 

@@ -227,6 +227,11 @@ impl PersonKeys {
             .count()
     }
 
+    /// Whether the key of a person was destroyed.
+    pub fn is_erased(&self, person: Pseudonym) -> bool {
+        matches!(self.people.get(&person), Some(Kept::Destroyed))
+    }
+
     /// The key of a person, if it was ever made.
     ///
     /// # Errors

@@ -161,7 +161,9 @@ pub(crate) enum EncodeError {
     #[error("a personal value could not be sealed")]
     PersonKey(#[from] PersonKeyError),
     /// A value reads as erased, but the key of its person is there; or it is the other way round.
-    #[error("a personal value of {0} and the key of that person do not agree on whether they were erased")]
+    #[error(
+        "a personal value of {0} and the key of that person do not agree on whether they were erased"
+    )]
     ErasedOrNot(PersonId),
     /// No salt or nonce could be drawn.
     #[error(transparent)]
@@ -283,13 +285,8 @@ impl<'a> Parsed<'a> {
     fn open_with(self, opening: &mut Opening<'_>) -> Result<Record, Fault> {
         let (organizations, at, clock_behind_micros) = self.head.circumstances();
         let origin = self.head.into_origin(opening)?;
-        let event = table::restore(
-            self.number,
-            self.revision,
-            self.body,
-            origin.actor,
-            opening,
-        )?;
+        opening.end_head();
+        let event = table::restore(self.number, self.revision, self.body, origin.actor, opening)?;
         Ok(Record {
             position: self.position,
             at,

@@ -20,6 +20,7 @@ pub(crate) type CommitmentBytes = [u8; 32];
 /// A stored struct: one type in one revision, or a part of one. Once published it is never edited.
 pub(crate) trait Form: Encode + Decode<()> {
     /// Its declaration as text, which the golden files hold fast.
+    #[cfg(test)]
     const SHAPE: &'static str;
 }
 
@@ -31,15 +32,17 @@ macro_rules! form {
         pub(crate) struct $name { $($body)* }
 
         impl $crate::record::form::Form for $name {
+            #[cfg(test)]
             const SHAPE: &'static str = stringify!(struct { $($body)* });
         }
     };
+    // The derive stands where the enum is declared: written here, its names could not be resolved.
     ($(#[$meta:meta])* enum $name:ident { $($body:tt)* }) => {
         $(#[$meta])*
-        #[derive(bincode::Encode, bincode::Decode)]
         pub(crate) enum $name { $($body)* }
 
         impl $crate::record::form::Form for $name {
+            #[cfg(test)]
             const SHAPE: &'static str = stringify!(enum { $($body)* });
         }
     };
@@ -103,8 +106,7 @@ pub(crate) fn append<T: Form>(form: &T, bytes: &mut Vec<u8>) -> Result<(), Encod
 
 /// Reads a form from the front, and gives what is behind it.
 pub(crate) fn take<T: Form>(bytes: &[u8]) -> Result<(T, &[u8]), Fault> {
-    let (form, used) =
-        bincode::decode_from_slice(bytes, CONFIG).map_err(|_| Fault::Malformed)?;
+    let (form, used) = bincode::decode_from_slice(bytes, CONFIG).map_err(|_| Fault::Malformed)?;
     Ok((form, bytes.get(used..).ok_or(Fault::Malformed)?))
 }
 

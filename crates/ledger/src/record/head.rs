@@ -6,7 +6,7 @@ use keyledger_domain::{Actor, Origin, Position, Record, Timestamp};
 
 use crate::record::EncodeError;
 use crate::record::form::{CommitmentBytes, Fault, Open, Seal, form};
-use crate::record::part::{ActorV1, Part, PersonalPart, Whose as _};
+use crate::record::part::{ActorV1, Part, PersonalPart};
 
 /// The revision of the head that is written. It is counted apart from those of the bodies.
 pub(crate) const HEAD_REVISION: u8 = 1;
@@ -76,7 +76,7 @@ impl HeadV1 {
             position: Position::new(self.position),
             at,
             event,
-            actor: self.actor(),
+            actor: self.actor.into(),
             organizations,
         }
     }
@@ -91,18 +91,8 @@ impl HeadV1 {
         )
     }
 
-    fn actor(&self) -> Actor {
-        use keyledger_domain::id::{EntitlementId, ServiceId, UserId};
-        match self.actor {
-            ActorV1::System => Actor::System,
-            ActorV1::User(id) => Actor::User(UserId::from_bytes(id)),
-            ActorV1::Service(id) => Actor::Service(ServiceId::from_bytes(id)),
-            ActorV1::Entitlement(id) => Actor::Entitlement(EntitlementId::from_bytes(id)),
-        }
-    }
-
     pub(crate) fn into_origin(self, open: &mut dyn Open) -> Result<Origin, Fault> {
-        let actor = self.actor();
+        let actor = Actor::from(self.actor);
         let person = actor.person();
         Ok(Origin {
             actor,

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bincode::{Decode, Encode};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use keyledger_domain::api_key::{Activation, NewApiKey};
 use keyledger_domain::id::{
@@ -179,6 +180,7 @@ impl Part for BTreeSet<TeamId> {
 
 form! {
     /// Who acted.
+    #[derive(Clone, Copy, Encode, Decode)]
     enum ActorV1 {
         System,
         User([u8; 16]),
@@ -200,17 +202,24 @@ impl Part for Actor {
     }
 
     fn give(form: ActorV1) -> Result<Self, Fault> {
-        Ok(match form {
+        Ok(form.into())
+    }
+}
+
+impl From<ActorV1> for Actor {
+    fn from(form: ActorV1) -> Self {
+        match form {
             ActorV1::System => Self::System,
-            ActorV1::User(id) => Self::User(Part::give(id)?),
-            ActorV1::Service(id) => Self::Service(Part::give(id)?),
-            ActorV1::Entitlement(id) => Self::Entitlement(Part::give(id)?),
-        })
+            ActorV1::User(id) => Self::User(UserId::from_bytes(id)),
+            ActorV1::Service(id) => Self::Service(ServiceId::from_bytes(id)),
+            ActorV1::Entitlement(id) => Self::Entitlement(EntitlementId::from_bytes(id)),
+        }
     }
 }
 
 form! {
     /// A role in an organisation.
+    #[derive(Encode, Decode)]
     enum RoleV1 {
         Member,
         Manager,
@@ -305,6 +314,7 @@ impl Part for ScopeEntry {
 
 form! {
     /// A network: its first address and the length of its prefix, in bits.
+    #[derive(Encode, Decode)]
     enum NetV1 {
         V4([u8; 4], u8),
         V6([u8; 16], u8),
@@ -381,6 +391,7 @@ impl Part for NewApiKey {
 
 form! {
     /// When the old secret of a rotated key ends; the numbers are its grace in seconds.
+    #[derive(Encode, Decode)]
     enum ActivationV1 {
         Now(u64),
         FirstUse(u64),
@@ -407,6 +418,7 @@ impl Part for Activation {
 
 form! {
     /// What a user's key is called.
+    #[derive(Encode, Decode)]
     enum KeyLabelV1 {
         Handle(String),
         OwnToken,
@@ -512,7 +524,9 @@ impl<T: PersonalPart> PersonalPart for Option<T> {
     type Form = Option<T::Form>;
 
     fn keep(&self, person: PersonId, seal: &mut dyn Seal) -> Result<Self::Form, EncodeError> {
-        self.as_ref().map(|part| part.keep(person, seal)).transpose()
+        self.as_ref()
+            .map(|part| part.keep(person, seal))
+            .transpose()
     }
 
     fn give(form: Self::Form, person: PersonId, open: &mut dyn Open) -> Result<Self, Fault> {

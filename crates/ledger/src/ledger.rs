@@ -1,0 +1,351 @@
+//! The ledger of a data folder: opened, replayed, and then open for changes.
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use keyledger_domain::{Directory, Position, Record};
+use ring::rand::SecureRandom;
+use thiserror::Error;
+
+use crate::clock::Clock;
+use crate::committer::{self, Committer, CommitterThread, Ground, Projection, SledLog};
+use crate::folder::{DataFolder, FolderError, OpenFolder, Paths};
+use crate::head::{Head, HeadError, HeadFile};
+use crate::key_file::{MasterKey, Peppers, Purpose, SubKey};
+use crate::merkle::{Frontier, Hash};
+use crate::opening::{self, StoreSettings, Unproven};
+use crate::record::{self, Depth, Persons, RecordError, RecordHead};
+use crate::replay::{self, Progress, ReplayError, Replayed, Source};
+use crate::sled_store::{SledReader, SledStore};
+use crate::snapshot::{SnapshotMaker, SnapshotThread, Snapshots};
+use crate::store::{self, AppendStore as _, ReadStore as _, StoredEntry};
+use crate::vault::Vault;
+
+/// How a ledger is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// The data folder; made if it is not there.
+    pub folder: PathBuf,
+    /// What must stay free on the disk, in bytes; below it changes are refused.
+    pub reserve_bytes: u64,
+    /// Whether sled's files are copied before they are opened after a death; see
+    /// [`StoreSettings::copy_aside`].
+    pub copy_aside: bool,
+    /// A snapshot is made when more records than this came since the last one; 0 for never.
+    pub snapshot_every: u64,
+}
+
+impl OpenOptions {
+    /// The folder, and for the rest what suits most: 256 MiB in reserve, a copy aside, a snapshot
+    /// every 500,000 records (below that a full replay takes about as long).
+    pub fn new(folder: &Path) -> Self {
+        let StoreSettings {
+            reserve_bytes,
+            copy_aside,
+            ..
+        } = StoreSettings::default();
+        Self {
+            folder: folder.to_owned(),
+            reserve_bytes,
+            copy_aside,
+            snapshot_every: 500_000,
+        }
+    }
+}
+
+/// Why a ledger is not opened. Its files are as they were.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The data folder: in use, not writable, of a newer version, or with another key file.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The files of the ledger: missing, damaged, or not those that were written.
+    #[error(transparent)]
+    Store(#[from] opening::OpenError),
+    /// A record in them.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The head could not be written anew.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// The system gave no file length or no thread.
+    #[error("the ledger in {} could not be put to work", path.display())]
+    System {
+        /// The data folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Why a record could not be read. Whoever meets one of these must not go on serving.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The store did not give it.
+    #[error(transparent)]
+    Store(#[from] store::ReadError),
+    /// Its bytes are not understood.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// The secrets of a data folder, for those who make and check credentials.
+pub struct KeyFile {
+    master_key: MasterKey,
+    vault: Vault,
+}
+
+impl KeyFile {
+    fn new(master_key: MasterKey) -> Self {
+        let vault = Vault::new(master_key.sealing());
+        Self { master_key, vault }
+    }
+
+    /// The keys of the digests that stand for credentials.
+    pub const fn peppers(&self) -> &Peppers {
+        self.master_key.peppers()
+    }
+
+    /// Seals and opens credentials that their owner may read again.
+    pub const fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// The key for one purpose.
+    pub fn sub_key(&self, purpose: Purpose) -> SubKey {
+        self.master_key.sub_key(purpose)
+    }
+}
+
+/// Reads records from the disk, from any thread.
+#[derive(Clone)]
+pub struct RecordReader {
+    store: SledReader,
+    persons: Arc<Persons>,
+}
+
+impl RecordReader {
+    /// One record; `None` beyond the last durable one.
+    ///
+    /// # Errors
+    /// If it is missing, damaged, or cannot be read.
+    pub fn get(&self, position: Position) -> Result<Option<Record>, ReadError> {
+        self.store
+            .get(position)?
+            .map(|entry| self.decode(&entry))
+            .transpose()
+    }
+
+    /// The records from `from` to `to`, both included, as far as they are durable. After an error
+    /// nothing more comes. End it before the ledger is to be stopped.
+    pub fn range(
+        &self,
+        from: Position,
+        to: Position,
+    ) -> impl Iterator<Item = Result<Record, ReadError>> + use<> {
+        let reader = self.clone();
+        self.store
+            .range(from, to)
+            .map(move |entry| reader.decode(&entry?))
+    }
+
+    /// The last durable position.
+    pub fn last(&self) -> Position {
+        self.store.last()
+    }
+
+    fn decode(&self, entry: &StoredEntry) -> Result<Record, ReadError> {
+        let record = record::decode(
+            entry.position(),
+            entry.record(),
+            entry.side(),
+            &self.persons,
+        )?;
+        Ok(record)
+    }
+}
+
+/// Opens ledgers.
+pub struct Ledger;
+
+impl Ledger {
+    /// Opens the ledger of a data folder, or makes it, and replays it. `visit` is told of every record
+    /// in order, `progress` now and then how far it is.
+    ///
+    /// # Errors
+    /// See [`OpenError`]: each names the file and, where there is one, the position and the way out.
+    pub fn open(
+        options: &OpenOptions,
+        rng: Arc<dyn SecureRandom + Send + Sync>,
+        clock: Arc<dyn Clock>,
+        visit: &mut dyn FnMut(&RecordHead),
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Opened, OpenError> {
+        let OpenFolder {
+            folder,
+            master_key,
+            mut head,
+            people,
+        } = OpenFolder::open_or_create(&options.folder, &*rng)?;
+        let paths = folder.paths().clone();
+        let persons = Arc::new(Persons::new(people));
+        let snapshots = Snapshots::new(&paths, &master_key);
+        let settings = StoreSettings {
+            reserve_bytes: options.reserve_bytes,
+            copy_aside: options.copy_aside,
+            ..StoreSettings::default()
+        };
+        let unproven = SledStore::open(&paths, &mut head, &settings)?;
+        let Proven { store, replayed } =
+            prove(unproven, &paths, &persons, &snapshots, visit, progress)?;
+
+        let db_bytes = store.db_bytes().map_err(|source| OpenError::System {
+            path: paths.root().to_owned(),
+            source,
+        })?;
+        head.write_both(Head {
+            position: store.last(),
+            root: replayed.folded.frontier.root(),
+            db_bytes,
+            clean: None,
+        })?;
+        let reader = RecordReader {
+            store: store.reader(),
+            persons: Arc::clone(&persons),
+        };
+        Ok(Opened {
+            directory: replayed.folded.directory,
+            key_file: Arc::new(KeyFile::new(master_key)),
+            reader,
+            persons,
+            frontier: replayed.folded.frontier,
+            snapshot: replayed.snapshot,
+            snapshot_every: options.snapshot_every,
+            snapshots,
+            store,
+            head,
+            folder,
+            rng,
+            clock,
+        })
+    }
+}
+
+/// A ledger whose records were replayed and found to be those that were written.
+struct Proven {
+    store: SledStore,
+    replayed: Replayed,
+}
+
+fn prove(
+    unproven: Unproven,
+    paths: &Paths,
+    persons: &Persons,
+    snapshots: &Snapshots,
+    visit: &mut dyn FnMut(&RecordHead),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Proven, OpenError> {
+    let reader = unproven.reader();
+    let db = paths.db();
+    let source = Source {
+        store: &reader,
+        path: &db,
+        persons,
+        depth: Depth::State,
+    };
+    let newest = snapshots.newest();
+    let had_snapshot = newest.is_some();
+    let mark = unproven.head().position;
+    let replayed = match replay::replay(&source, newest, mark, visit, progress) {
+        Ok(replayed) => replayed,
+        Err(error) => {
+            if let Err(error) = unproven.put_back() {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the files were not put back; the next start does it"
+                );
+            }
+            return Err(error.into());
+        }
+    };
+    let store = unproven.accept(replayed.root_at_mark)?;
+    if had_snapshot && replayed.snapshot.is_none() {
+        snapshots.clear().map_err(|source| OpenError::System {
+            path: paths.snapshots(),
+            source,
+        })?;
+    }
+    Ok(Proven { store, replayed })
+}
+
+/// A ledger that was replayed: it can be read, and [`Opened::start`] opens it for changes.
+pub struct Opened {
+    /// The state after the last record. Clone it for whoever reads; [`Opened::start`] takes this one to
+    /// decide on.
+    pub directory: Directory,
+    /// The secrets.
+    pub key_file: Arc<KeyFile>,
+    /// Reads records.
+    pub reader: RecordReader,
+    /// The keys of persons.
+    pub persons: Arc<Persons>,
+    frontier: Frontier,
+    snapshot: Option<Position>,
+    snapshot_every: u64,
+    snapshots: Snapshots,
+    store: SledStore,
+    head: HeadFile,
+    folder: DataFolder,
+    rng: Arc<dyn SecureRandom + Send + Sync>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Opened {
+    /// The Merkle root over all records.
+    pub fn root(&self) -> Hash {
+        self.frontier.root()
+    }
+
+    /// The position of the snapshot that spared the start some decoding, if one did.
+    pub const fn from_snapshot(&self) -> Option<Position> {
+        self.snapshot
+    }
+
+    /// Starts the committer, and the thread that makes snapshots.
+    ///
+    /// # Errors
+    /// [`OpenError::System`] if the system gives no thread.
+    pub fn start(
+        self,
+        projection: impl Projection + 'static,
+    ) -> Result<(Committer, CommitterThread), OpenError> {
+        let paths = self.folder.paths().clone();
+        let system = |source| OpenError::System {
+            path: paths.root().to_owned(),
+            source,
+        };
+        let maker = SnapshotMaker {
+            store: self.store.reader(),
+            path: paths.db(),
+            persons: Arc::clone(&self.persons),
+            snapshots: self.snapshots,
+            rng: Arc::clone(&self.rng),
+        };
+        let last = self.snapshot.unwrap_or(Position::ZERO);
+        let snapshots = SnapshotThread::start(maker, last, self.snapshot_every).map_err(system)?;
+        let ground = Ground {
+            log: SledLog::new(self.store, self.head, self.folder),
+            directory: self.directory,
+            frontier: self.frontier,
+            persons: self.persons,
+            rng: self.rng,
+            clock: self.clock,
+        };
+        let (committer, thread) = committer::start(ground, Box::new(projection)).map_err(system)?;
+        Ok((committer, thread.with_snapshots(snapshots)))
+    }
+}

@@ -1,0 +1,32 @@
+//! Stored events of how people get in: passwords and sessions.
+
+use keyledger_domain::session::{SessionEnded, SessionStarted};
+use keyledger_domain::user::PasswordChanged;
+
+use crate::record::form::{CommitmentBytes, event};
+use crate::record::part::DigestV1;
+
+event! {
+    PasswordChanged as PasswordChangedV1 {
+        user: [u8; 16],
+    }
+    personal of user {
+        password: CommitmentBytes,
+    }
+}
+
+event! {
+    SessionStarted as SessionStartedV1 {
+        session: [u8; 16],
+        user: [u8; 16],
+        digest: DigestV1,
+        expires_at: i64,
+    }
+}
+
+event! {
+    SessionEnded as SessionEndedV1 {
+        session: [u8; 16],
+        user: [u8; 16],
+    }
+}

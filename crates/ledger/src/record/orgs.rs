@@ -1,0 +1,70 @@
+//! Stored events of organisations and their teams.
+
+use keyledger_domain::org::{OrgCreated, ScopeAdded};
+use keyledger_domain::team::{
+    TeamChanged, TeamCreated, TeamDeleted, TeamMemberAdded, TeamMemberRemoved,
+};
+
+use crate::record::form::event;
+use crate::record::part::{RegistrationV1, ScopeEntryV1};
+
+event! {
+    OrgCreated as OrgCreatedV1 {
+        org: [u8; 16],
+        slug: String,
+        name: String,
+        owner: [u8; 16],
+    }
+    personal of owner {
+        registered: Option<RegistrationV1>,
+    }
+}
+
+event! {
+    ScopeAdded as ScopeAddedV1 {
+        org: [u8; 16],
+        entry: ScopeEntryV1,
+    }
+}
+
+event! {
+    TeamCreated as TeamCreatedV1 {
+        org: [u8; 16],
+        team: [u8; 16],
+        slug: String,
+        name: String,
+        scopes: Vec<String>,
+    }
+}
+
+event! {
+    TeamChanged as TeamChangedV1 {
+        org: [u8; 16],
+        team: [u8; 16],
+        name: String,
+        scopes: Vec<String>,
+    }
+}
+
+event! {
+    TeamDeleted as TeamDeletedV1 {
+        org: [u8; 16],
+        team: [u8; 16],
+    }
+}
+
+event! {
+    TeamMemberAdded as TeamMemberAddedV1 {
+        org: [u8; 16],
+        team: [u8; 16],
+        user: [u8; 16],
+    }
+}
+
+event! {
+    TeamMemberRemoved as TeamMemberRemovedV1 {
+        org: [u8; 16],
+        team: [u8; 16],
+        user: [u8; 16],
+    }
+}

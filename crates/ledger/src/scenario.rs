@@ -1,0 +1,352 @@
+//! A small history in which everything happens that can happen, for tests.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use keyledger_domain::api_key::{
+    ActivateApiKey, Activation, NewApiKey, RestrictApiKey, RevealApiKey, RotateApiKey,
+    SwitchApiKey, UndoApiKeyRotation,
+};
+use keyledger_domain::entitlement::{CreateEntitlement, RevokeEntitlement};
+use keyledger_domain::id::{OrgId, RequestId, UserId};
+use keyledger_domain::member::{
+    AcceptInvitation, AddMember, ChangeMemberRole, InviteMember, RemoveMember, RevokeInvitation,
+};
+use keyledger_domain::org::{AddScope, CreateOrg, SetUp};
+use keyledger_domain::scope::{Access, ScopeEntry};
+use keyledger_domain::service::{ChangeService, CreateService, DeleteService};
+use keyledger_domain::session::{EndSession, StartSession};
+use keyledger_domain::team::{ChangeTeam, CreateTeam, DeleteTeam, PlaceInTeam};
+use keyledger_domain::user::{ChangePassword, NewUser};
+use keyledger_domain::user_key::{CreateUserKey, KeyLabel, RenameUserKey, RevokeUserKey};
+use keyledger_domain::{
+    Actor, Authority, Command, CredentialId, Digest, Environment, PasswordHash, Proof, Role,
+    SealedSecret, Timestamp,
+};
+
+use crate::clock::Clock;
+use crate::committer::Submission;
+
+/// A clock that goes on by a second each time it is asked.
+pub(crate) struct Ticking(AtomicI64);
+
+impl Ticking {
+    /// The first answer is a second after this.
+    pub(crate) const fn from_seconds(seconds: i64) -> Self {
+        Self(AtomicI64::new(seconds))
+    }
+}
+
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros((self.0.fetch_add(1, Ordering::Relaxed) + 1) * 1_000_000)
+    }
+}
+
+/// The person who owns the first organisation.
+pub(crate) fn ada() -> UserId {
+    UserId::from_bytes([1; 16])
+}
+
+/// A person who comes and goes.
+pub(crate) fn carol() -> UserId {
+    UserId::from_bytes([3; 16])
+}
+
+fn acme() -> OrgId {
+    OrgId::from_bytes([10; 16])
+}
+
+fn of(user: UserId) -> Authority {
+    Authority {
+        actor: Actor::User(user),
+        proof: Proof::Password,
+    }
+}
+
+fn text<T: core::str::FromStr<Err: core::fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("well-formed")
+}
+
+fn digest(number: u8) -> Digest {
+    Digest {
+        pepper_version: 1,
+        tag: [number; 32],
+    }
+}
+
+fn credential(name: &str) -> CredentialId {
+    text(name)
+}
+
+fn user(user: UserId, name: &str) -> NewUser {
+    NewUser {
+        user,
+        email: text(&format!("{}@example.com", name.to_lowercase())),
+        name: text(name),
+        password: PasswordHash::from_phc(format!("$argon2id$not-a-hash-of-{name}")),
+    }
+}
+
+fn new_key(id: &str, number: u8) -> NewApiKey {
+    NewApiKey {
+        id: credential(id),
+        environment: Environment::Live,
+        digest: digest(number),
+        scopes: None,
+        expires_at: None,
+        allowed_cidrs: [].into(),
+    }
+}
+
+fn rotate(id: &str, version: u32, activation: Activation) -> RotateApiKey {
+    RotateApiKey {
+        id: credential(id),
+        version,
+        digest: digest(100 + u8::try_from(version).expect("few")),
+        sealed: Some(SealedSecret::from_bytes(vec![7; 40])),
+        activation,
+    }
+}
+
+/// One submission a step; each leads to exactly one record. What is once in the golden ledger stays as it
+/// is: put what is new at the end.
+pub(crate) fn steps() -> Vec<Submission> {
+    let ada = ada();
+    let bob = UserId::from_bytes([2; 16]);
+    let carol = carol();
+    let org = acme();
+    let mut steps: Vec<(Authority, Command)> = Vec::new();
+    let mut step = |who: Authority, command: Command| steps.push((who, command));
+
+    let set_up = SetUp {
+        org,
+        slug: text("acme"),
+        name: text("Acme GmbH"),
+        owner: user(ada, "Ada"),
+    };
+    step(Authority::SYSTEM, set_up.into());
+    for number in [1, 2] {
+        let start = StartSession {
+            session: keyledger_domain::id::SessionId::from_bytes([number; 16]),
+            digest: digest(number),
+        };
+        step(of(ada), start.into());
+    }
+    let end = EndSession {
+        session: keyledger_domain::id::SessionId::from_bytes([1; 16]),
+    };
+    step(of(ada), end.into());
+    for (scope, access) in [
+        ("reports:read", Access::Read),
+        ("reports:write", Access::Write),
+    ] {
+        let entry = ScopeEntry {
+            scope: text(scope),
+            description: text("Reports,\nmonthly and yearly"),
+            access,
+            minimum_role: Role::Member,
+        };
+        step(of(ada), AddScope { org, entry }.into());
+    }
+    for (number, slug) in [(1, "day-shift"), (2, "night-shift")] {
+        let create = CreateTeam {
+            org,
+            team: keyledger_domain::id::TeamId::from_bytes([number; 16]),
+            slug: text(slug),
+            name: text("A shift"),
+            scopes: [text("reports:read")].into_iter().collect(),
+        };
+        step(of(ada), create.into());
+    }
+    let change = ChangeTeam {
+        org,
+        slug: text("day-shift"),
+        name: Some(text("Tagschicht \u{fc}ber Tag")),
+        scopes: None,
+    };
+    step(of(ada), change.into());
+    let add = AddMember {
+        org,
+        role: Role::Member,
+        new: user(bob, "Bob"),
+    };
+    step(of(ada), add.into());
+    for (number, token, name) in [(1, "Invite001", "Carol"), (2, "Invite002", "Dave")] {
+        let invite = InviteMember {
+            org,
+            invitation: keyledger_domain::id::InvitationId::from_bytes([number; 16]),
+            email: text(&format!("{}@example.com", name.to_lowercase())),
+            role: Role::Member,
+            token: credential(token),
+            digest: digest(20 + number),
+            expires_at: Timestamp::from_micros(4_000_000_000_000_000),
+        };
+        step(of(ada), invite.into());
+    }
+    let accept = AcceptInvitation {
+        token: credential("Invite001"),
+        digest: digest(21),
+        new: Some(user(carol, "Carol")),
+    };
+    step(Authority::SYSTEM, accept.into());
+    let revoke = RevokeInvitation {
+        org,
+        invitation: keyledger_domain::id::InvitationId::from_bytes([2; 16]),
+    };
+    step(of(ada), revoke.into());
+    let role = Role::Manager;
+    let change = ChangeMemberRole {
+        org,
+        user: carol,
+        role,
+    };
+    step(of(ada), change.into());
+    for (user, inside) in [(bob, true), (bob, false), (carol, true)] {
+        let place = PlaceInTeam {
+            org,
+            slug: text("day-shift"),
+            user,
+            inside,
+        };
+        step(of(ada), place.into());
+    }
+    for (number, slug) in [(1, "builder"), (2, "deployer")] {
+        let mut api_key = new_key(&format!("Service0{number}"), 30 + number);
+        api_key.scopes = Some(
+            [text("files:read"), text("reports:read")]
+                .into_iter()
+                .collect(),
+        );
+        let create = CreateService {
+            org,
+            service: keyledger_domain::id::ServiceId::from_bytes([number; 16]),
+            slug: text(slug),
+            name: text("A service"),
+            description: text(""),
+            role: Role::Member,
+            teams: vec![text("day-shift")],
+            api_key,
+        };
+        step(of(ada), create.into());
+    }
+    let change = ChangeService {
+        org,
+        slug: text("builder"),
+        name: None,
+        description: Some(text("Builds\nwhat is built")),
+        role: Some(Role::Manager),
+        teams: Some(vec![text("day-shift"), text("night-shift")]),
+    };
+    step(of(ada), change.into());
+
+    let mut api_key = new_key("AdaKey001", 40);
+    api_key.allowed_cidrs = [text("192.0.2.0/24"), text("2001:db8::/32")].into();
+    api_key.expires_at = Some(Timestamp::from_micros(4_000_000_000_000_000));
+    let create = CreateUserKey {
+        key: keyledger_domain::id::KeyId::from_bytes([1; 16]),
+        label: KeyLabel::Handle(text("laptop")),
+        alias: Some(text("Ada's laptop")),
+        sealed: Some(SealedSecret::from_bytes(vec![9; 80])),
+        api_key,
+    };
+    step(of(ada), create.into());
+    let mut api_key = new_key("AdaKey002", 41);
+    api_key.environment = Environment::Test;
+    let create = CreateUserKey {
+        key: keyledger_domain::id::KeyId::from_bytes([2; 16]),
+        label: KeyLabel::OwnToken,
+        alias: None,
+        sealed: None,
+        api_key,
+    };
+    step(of(ada), create.into());
+    let rename = RenameUserKey {
+        key: keyledger_domain::id::KeyId::from_bytes([1; 16]),
+        alias: None,
+    };
+    step(of(ada), rename.into());
+    let id = credential("AdaKey001");
+    let first_use = Activation::FirstUse { grace_seconds: 60 };
+    step(of(ada), rotate("AdaKey001", 2, first_use).into());
+    step(of(ada), UndoApiKeyRotation { id }.into());
+    step(of(ada), rotate("AdaKey001", 3, first_use).into());
+    let by_key = Authority {
+        actor: Actor::User(ada),
+        proof: Proof::Credential(id),
+    };
+    step(by_key, ActivateApiKey { id, version: 3 }.into());
+    let at_once = Activation::Now { grace_seconds: 0 };
+    step(of(ada), rotate("AdaKey001", 4, at_once).into());
+    for disabled in [true, false] {
+        step(of(ada), SwitchApiKey { id, disabled }.into());
+    }
+    let restrict = RestrictApiKey {
+        id,
+        scopes: Some(Some(
+            [text("files:read"), text("keys:read")]
+                .into_iter()
+                .collect(),
+        )),
+        expires_at: Some(None),
+        allowed_cidrs: Some([text("198.51.100.7/32")].into()),
+    };
+    step(of(ada), restrict.into());
+    step(of(ada), RevealApiKey { id }.into());
+    let revoke = RevokeUserKey {
+        key: keyledger_domain::id::KeyId::from_bytes([2; 16]),
+    };
+    step(of(ada), revoke.into());
+    for number in [1, 2] {
+        let mut api_key = new_key(&format!("Entitled{number}"), 50 + number);
+        api_key.scopes = Some([text("files:read")].into_iter().collect());
+        let create = CreateEntitlement {
+            org,
+            entitlement: keyledger_domain::id::EntitlementId::from_bytes([number; 16]),
+            name: text("For the mirror"),
+            api_key,
+        };
+        step(of(ada), create.into());
+    }
+    let revoke = RevokeEntitlement {
+        org,
+        entitlement: keyledger_domain::id::EntitlementId::from_bytes([1; 16]),
+    };
+    step(of(ada), revoke.into());
+    let delete = DeleteService {
+        org,
+        slug: text("deployer"),
+    };
+    step(of(ada), delete.into());
+    let delete = DeleteTeam {
+        org,
+        slug: text("night-shift"),
+    };
+    step(of(ada), delete.into());
+    step(of(ada), RemoveMember { org, user: carol }.into());
+    let password = PasswordHash::from_phc("$argon2id$not-a-hash-either".to_owned());
+    step(of(bob), ChangePassword { password }.into());
+    let create = CreateOrg {
+        org: OrgId::from_bytes([11; 16]),
+        slug: text("ada-and-sons"),
+        name: text("Ada & Sons"),
+    };
+    step(of(ada), create.into());
+
+    let numbered = (1..).zip(steps);
+    numbered
+        .map(|(number, (authority, command))| Submission {
+            authority,
+            request: RequestId::from_bytes([number; 16]),
+            source: (number % 3 > 0).then(|| {
+                let v6 = "2001:db8::7".parse().expect("an address");
+                if number % 3 == 1 {
+                    [192, 0, 2, number].into()
+                } else {
+                    v6
+                }
+            }),
+            client: (number % 2 > 0).then(|| text("curl/8.14.1")),
+            command,
+        })
+        .collect()
+}

@@ -1,0 +1,313 @@
+//! Looking at a ledger that nobody has open: is it, to the last byte, the one that was written?
+//!
+//! sled rewrites its files even to read them, so the check runs on a copy of them, `verify.tmp` in the
+//! data folder, which is removed at the end. The folder is locked meanwhile and otherwise left as it is.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use keyledger_domain::{Position, Timestamp};
+use thiserror::Error;
+
+use crate::aside;
+use crate::files;
+use crate::folder::{FolderError, Paths, open_without_head};
+use crate::head::{Head, HeadError, HeadFile};
+use crate::key_file::{MasterKey, Purpose};
+use crate::merkle::Hash;
+use crate::opening::{OpenError, StoreSettings};
+use crate::record::{Depth, Persons};
+use crate::replay::{Progress, ReplayError, Source, replay};
+use crate::sled_store::SledStore;
+use crate::store::ReadStore as _;
+
+const COPY: &str = "verify.tmp";
+
+/// A ledger that is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// How many records it has.
+    pub size: u64,
+    /// The Merkle root over all of them.
+    pub root: Hash,
+    /// When the last of them was decided.
+    pub last_record_at: Timestamp,
+}
+
+/// A ledger that is not the one that was written.
+#[derive(Debug, Error)]
+#[error(
+    "the ledger is damaged at position {position}, in {}; restore the data folder from a backup (the \
+     causes name files of the copy that was checked)",
+    file.display()
+)]
+pub struct Damage {
+    /// The first position that is not as it was written, as far as can be told.
+    pub position: Position,
+    /// The file it is in.
+    pub file: PathBuf,
+    /// How it was found.
+    pub source: DamageFound,
+}
+
+/// How damage was found.
+#[derive(Debug, Error)]
+pub enum DamageFound {
+    /// The files do not open, or end too early.
+    #[error(transparent)]
+    Opening(#[from] OpenError),
+    /// A record is missing, is not understood, or does not follow from those before it.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The records are others than the head tells of.
+    #[error("the Merkle root up to there is {found}, the head has {expected}")]
+    RootDiffers {
+        /// The root over the records that are there.
+        found: Hash,
+        /// The root in the head.
+        expected: Hash,
+    },
+    /// The head is.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+}
+
+/// Why a ledger was not found to be whole.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// The folder: in use, with another key file, or without a ledger.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// There is no room for the copy, or it cannot be made.
+    #[error("the ledger could not be copied to {}, where it is checked", path.display())]
+    Copy {
+        /// The copy.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The ledger is damaged.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+}
+
+/// Why a head was not written anew.
+#[derive(Debug, Error)]
+pub enum ResealError {
+    /// The records that are there do not make a ledger, whatever the head says.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The records that are there have another root than the one that was given.
+    #[error(
+        "the {size} records that are there have the Merkle root {found}, not {expected}; nothing was \
+         changed"
+    )]
+    OtherRoot {
+        /// How many records there are.
+        size: u64,
+        /// Their root.
+        found: Hash,
+        /// The root that was given.
+        expected: Hash,
+    },
+    /// The head could not be written.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    /// The old head could not be removed.
+    #[error("the head {} cannot be replaced", path.display())]
+    Io {
+        /// The head.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Checks the ledger of a data folder: every record there, in order, understood, applicable, its personal
+/// values those it commits to, and the Merkle root the one in the head.
+///
+/// # Errors
+/// See [`VerifyError`].
+pub fn verify(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Verified, VerifyError> {
+    let (folder, master_key, people) = open_without_head(folder)?;
+    let paths = folder.paths();
+    let head = read_head(paths, &master_key)?;
+    let rebuilt = rebuild(paths, &master_key, &head, &Persons::new(people), progress)?;
+    if rebuilt.root_at_head != head.root {
+        let source = DamageFound::RootDiffers {
+            found: rebuilt.root_at_head,
+            expected: head.root,
+        };
+        return Err(damage(head.position, paths, source).into());
+    }
+    Ok(rebuilt.whole)
+}
+
+/// The way out for an operator who accepts the records that are there although the head tells of others,
+/// after a restore in parts for example: rewrites the head, if the root over them is the given one.
+/// Take that root from a checkpoint that you trust, not from the error message.
+///
+/// # Errors
+/// See [`ResealError`]; then nothing was changed.
+pub fn reseal(
+    folder: &Path,
+    expected: Hash,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Verified, ResealError> {
+    let (folder, master_key, people) = open_without_head(folder).map_err(VerifyError::from)?;
+    let paths = folder.paths();
+    // Compared with the head of an empty ledger, any ledger is long enough.
+    let persons = Persons::new(people);
+    let rebuilt = rebuild(paths, &master_key, &Head::EMPTY, &persons, progress)?;
+    let Verified {
+        size, root: found, ..
+    } = rebuilt.whole;
+    if found != expected {
+        return Err(ResealError::OtherRoot {
+            size,
+            found,
+            expected,
+        });
+    }
+    let path = paths.head();
+    let key = || master_key.sub_key(Purpose::HeadTag);
+    if HeadFile::open(&path, key()).is_err() {
+        // It is of no use, and its records are known to be right.
+        files::remove_if_there(&path).map_err(|source| ResealError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        HeadFile::create(&path, &key())?;
+    }
+    let db_bytes = paths.db().metadata().map_or(0, |metadata| metadata.len());
+    HeadFile::open(&path, key())?.write_both(Head {
+        position: Position::new(size),
+        root: found,
+        db_bytes,
+        // Whatever changed the files, the next start compares the records instead.
+        clean: None,
+    })?;
+    Ok(rebuilt.whole)
+}
+
+fn read_head(paths: &Paths, master_key: &MasterKey) -> Result<Head, Damage> {
+    HeadFile::open(&paths.head(), master_key.sub_key(Purpose::HeadTag))
+        .map(|head| *head.current())
+        .map_err(|error| Damage {
+            position: Position::ZERO,
+            file: paths.head(),
+            source: error.into(),
+        })
+}
+
+struct Rebuilt {
+    whole: Verified,
+    root_at_head: Hash,
+}
+
+/// Replays a copy of the ledger, all of it, and removes the copy.
+fn rebuild(
+    paths: &Paths,
+    master_key: &MasterKey,
+    head: &Head,
+    persons: &Persons,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Rebuilt, VerifyError> {
+    let copy = Paths::new(&paths.root().join(COPY));
+    let failed = |source| VerifyError::Copy {
+        path: copy.root().to_owned(),
+        source,
+    };
+    files::remove_folder_if_there(copy.root()).map_err(failed)?;
+    let rebuilt = make_copy(paths, &copy)
+        .map_err(failed)
+        .and_then(|()| replay_copy(paths, &copy, master_key, head, persons, progress));
+    files::remove_folder_if_there(copy.root()).map_err(failed)?;
+    rebuilt
+}
+
+fn make_copy(paths: &Paths, copy: &Paths) -> io::Result<()> {
+    files::make_folder(copy.root())?;
+    // A start that died amid its replay left the files as they were before it under the other name.
+    for folder in [paths.aside(), paths.events()] {
+        if folder.try_exists()? {
+            aside::copy_folder(&folder, &copy.events())?;
+            break;
+        }
+    }
+    if paths.manifest().try_exists()? {
+        std::fs::copy(paths.manifest(), copy.manifest())?;
+    }
+    Ok(())
+}
+
+fn replay_copy(
+    paths: &Paths,
+    copy: &Paths,
+    master_key: &MasterKey,
+    head: &Head,
+    persons: &Persons,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Rebuilt, VerifyError> {
+    let damaged_head = |error: HeadError| damage(head.position, paths, error.into());
+    let key = || master_key.sub_key(Purpose::HeadTag);
+    HeadFile::create(&copy.head(), &key()).map_err(damaged_head)?;
+    let mut copy_head = HeadFile::open(&copy.head(), key()).map_err(damaged_head)?;
+    copy_head.write_both(*head).map_err(damaged_head)?;
+
+    let settings = StoreSettings {
+        reserve_bytes: 0,
+        copy_aside: false,
+        ..StoreSettings::default()
+    };
+    let unproven = SledStore::open(copy, &mut copy_head, &settings)
+        .map_err(|error| damage(place_of(&error, head.position), paths, error.into()))?;
+    let reader = unproven.reader();
+    let db = paths.db();
+    let source = Source {
+        store: &reader,
+        path: &db,
+        persons,
+        depth: Depth::Everything,
+    };
+    let replayed = replay(&source, None, head.position, &mut |_| {}, progress);
+    let size = reader.last().get();
+    if let Err(error) = unproven.put_back() {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the copy was not closed well"
+        );
+    }
+    let replayed = replayed.map_err(|error| damage(error.place().0, paths, error.into()))?;
+    Ok(Rebuilt {
+        whole: Verified {
+            size,
+            root: replayed.folded.frontier.root(),
+            last_record_at: replayed.folded.directory.at(),
+        },
+        root_at_head: replayed.root_at_mark,
+    })
+}
+
+fn damage(position: Position, paths: &Paths, source: DamageFound) -> Damage {
+    Damage {
+        position,
+        file: paths.db(),
+        source,
+    }
+}
+
+/// Where an error says that the damage begins; otherwise the position in the head.
+fn place_of(error: &OpenError, head: Position) -> Position {
+    match error {
+        OpenError::Shorter { found, .. } => found.next(),
+        OpenError::Missing { .. } => Position::ZERO.next(),
+        OpenError::NotAsStopped { position, .. }
+        | OpenError::Panicked { position, .. }
+        | OpenError::RootDiffers { position, .. } => *position,
+        OpenError::Io { .. }
+        | OpenError::Head(_)
+        | OpenError::Engine { .. }
+        | OpenError::Read(_) => head,
+    }
+}
