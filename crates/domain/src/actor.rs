@@ -5,15 +5,17 @@ use core::net::IpAddr;
 use core::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::credential::CredentialId;
 use crate::id::{EntitlementId, PersonId, RequestId, ServiceId, SessionId, UserId};
 use crate::personal::Personal;
 
 /// Who acts. Plain data: that the caller really is this actor is proved in the API crate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "type", content = "id", rename_all = "snake_case")]
+///
+/// In JSON `{"type": "user", "id": ".."}`; in formats that do not describe themselves a plain variant,
+/// because those cannot read a tag before its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Actor {
     /// The server itself, on the word of whoever runs it.
     System,
@@ -23,6 +25,51 @@ pub enum Actor {
     Service(ServiceId),
     /// An entitlement token, which acts for nobody but itself.
     Entitlement(EntitlementId),
+}
+
+/// As people read it.
+#[derive(Serialize, Deserialize)]
+#[serde(
+    remote = "Actor",
+    tag = "type",
+    content = "id",
+    rename_all = "snake_case"
+)]
+enum Tagged {
+    System,
+    User(UserId),
+    Service(ServiceId),
+    Entitlement(EntitlementId),
+}
+
+/// As a snapshot holds it.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Actor")]
+enum Plain {
+    System,
+    User(UserId),
+    Service(ServiceId),
+    Entitlement(EntitlementId),
+}
+
+impl Serialize for Actor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            Tagged::serialize(self, serializer)
+        } else {
+            Plain::serialize(self, serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Actor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            Tagged::deserialize(deserializer)
+        } else {
+            Plain::deserialize(deserializer)
+        }
+    }
 }
 
 impl Actor {

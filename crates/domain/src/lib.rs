@@ -38,6 +38,8 @@ pub mod service;
 pub mod session;
 pub mod target;
 pub mod team;
+#[cfg(test)]
+mod tests;
 pub mod text;
 pub mod time;
 pub mod user;

@@ -1,0 +1,19 @@
+//! The rules as tables: given a world that events made, when somebody asks for something at some
+//! time, then this happens or this is why not.
+//!
+//! One file a noun, one line a case. In each table the refusals stand in their order of precedence,
+//! so that it can be read off: 401, 404, 403, 422, 409, and what is granted last.
+
+mod api_key;
+mod directory;
+mod entitlement;
+mod member;
+mod org;
+mod properties;
+mod rights;
+mod service;
+mod session;
+mod team;
+mod user;
+mod user_key;
+mod world;
