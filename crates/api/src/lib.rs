@@ -1,1 +1,29 @@
-//! (room being furnished)
+//! Keyledger over HTTP: who calls, what they asked for, and how they are answered.
+//!
+//! Reading order: [`app`] is where effects meet; [`caller`] turns what a request carries into
+//! somebody who may act; [`routes`] is the table of contents; [`verify`] is the hot path. This
+//! crate knows nothing of sled, of stored records or of the process it runs in: the binary hands
+//! it a committer, look-ups, a clock and randomness.
+
+pub mod answer;
+pub mod app;
+pub mod body;
+pub mod caller;
+mod carrier;
+pub mod edge;
+pub mod event_index;
+mod lookup;
+mod openapi;
+pub mod pages;
+pub mod passwords;
+pub mod problem;
+mod resource;
+mod restrictions;
+pub mod routes;
+pub mod server;
+pub mod setup_code;
+pub mod verify;
+
+pub use app::{App, Lookups, LookupsFeed, Parts, Settings};
+pub use event_index::EventIndex;
+pub use setup_code::SetUpCode;

@@ -1,2 +1,62 @@
-//! (room being furnished)
-fn main() {}
+//! Keyledger issues, verifies, rotates and revokes the credentials of somebody else's API.
+//!
+//! This crate is the process: command line, configuration, boot, the only real clock and the only
+//! real randomness. What it does is below it.
+
+mod boot;
+mod clock;
+mod commands;
+mod config;
+mod logging;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Issues, verifies, rotates and revokes the credentials of somebody else's API.
+#[derive(Parser)]
+#[command(name = "keyledger", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the server. It needs no settings: folder and keys are made at the first start.
+    Serve(config::ServeFlags),
+    /// Look at the ledger and prove that it is whole.
+    #[command(subcommand)]
+    Audit(commands::audit::Audit),
+    /// Look whether this machine and this data folder are fit, and say what to mend.
+    Doctor(config::ServeFlags),
+    /// Print the completions for a shell.
+    Completions(commands::completions::Completions),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(flags) => commands::serve::run(flags),
+        Command::Audit(audit) => commands::audit::run(audit),
+        Command::Doctor(flags) => commands::doctor::run(flags),
+        Command::Completions(completions) => commands::completions::run(&completions),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            commands::complain(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

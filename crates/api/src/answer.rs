@@ -1,0 +1,110 @@
+//! How a change is answered: with the position it reached, so that a client can ask for the proof.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderName;
+use keyledger_domain::Position;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::problem::Problem;
+
+const KEYLEDGER_POSITION: HeaderName = HeaderName::from_static("keyledger-position");
+
+/// 201 with what was made.
+pub(crate) fn created(position: Position, body: &impl Serialize) -> HttpResponse {
+    changed(StatusCode::CREATED, position).json(body)
+}
+
+/// 200 with what was changed.
+pub(crate) fn done(position: Position, body: &impl Serialize) -> HttpResponse {
+    changed(StatusCode::OK, position).json(body)
+}
+
+/// 204: it is gone.
+pub(crate) fn gone(position: Position) -> HttpResponse {
+    changed(StatusCode::NO_CONTENT, position).finish()
+}
+
+fn changed(status: StatusCode, position: Position) -> actix_web::HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response.insert_header((KEYLEDGER_POSITION, position.get()));
+    response
+}
+
+/// The most things on a page.
+pub(crate) const LIMIT_MAX: usize = 1_000;
+/// The things on a page, where nothing is said.
+const LIMIT_DEFAULT: usize = 100;
+
+/// One page of a list.
+#[derive(Serialize, ToSchema)]
+pub struct Page<T> {
+    /// The things, in a fixed order.
+    pub items: Vec<T>,
+    /// What to send as `after` for the next page; `null` at the end.
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A page of `limit` things out of an iterator over those behind the last page.
+    pub(crate) fn of<I>(
+        things: impl Iterator<Item = I>,
+        limit: usize,
+        cursor: impl Fn(&I) -> String,
+        view: impl Fn(I) -> T,
+    ) -> Self {
+        let mut things = things.peekable();
+        let mut items = Vec::new();
+        let mut next = None;
+        while let Some(thing) = things.next() {
+            if items.len() + 1 == limit && things.peek().is_some() {
+                next = Some(cursor(&thing));
+            }
+            items.push(view(thing));
+            if items.len() == limit {
+                break;
+            }
+        }
+        Self { items, next }
+    }
+}
+
+/// Which page of a list: `?limit=100&after=…`.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// At most this many, 1 to 1,000; 100 where it is left out.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+    /// The `next` of the page before.
+    after: Option<String>,
+}
+
+impl PageQuery {
+    /// The number of things asked for.
+    ///
+    /// # Errors
+    /// 422 for anything but a number from 1 to 1,000.
+    pub(crate) fn limit(&self) -> Result<usize, Problem> {
+        limit(self.limit.as_deref())
+    }
+
+    /// What the page starts behind.
+    pub(crate) fn after(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+}
+
+/// A `limit` as it stands in a query.
+pub(crate) fn limit(text: Option<&str>) -> Result<usize, Problem> {
+    let Some(text) = text else {
+        return Ok(LIMIT_DEFAULT);
+    };
+    let limit = text
+        .parse()
+        .ok()
+        .filter(|limit| (1..=LIMIT_MAX).contains(limit));
+    limit.ok_or_else(|| Problem::field("limit", format!("must be a number from 1 to {LIMIT_MAX}")))
+}

@@ -1,0 +1,279 @@
+//! The application: the one place where effects meet. Routes and pages call it, and nothing below.
+//!
+//! A change goes through [`App::execute`] and is answered when it is durable; a look-up reads the
+//! state behind the disk and never waits for it.
+
+use std::sync::Arc;
+
+use keyledger_domain::api_key::ActivateApiKey;
+use keyledger_domain::{
+    Command, CredentialId, CredentialKind, Digest, Directory, Environment, Plaintext, Record,
+    Timestamp,
+};
+use keyledger_ledger::key_file::{Peppers, Purpose, SubKey};
+use keyledger_ledger::vault::Vault;
+use keyledger_ledger::{
+    Clock, Committed, Committer, KeyFile, Projection, RecordReader, Submission,
+};
+use parking_lot::{RwLock, RwLockReadGuard};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::caller::{Caller, Origin};
+use crate::event_index::EventIndex;
+use crate::passwords::Passwords;
+use crate::problem::Problem;
+use crate::setup_code::SetUpCode;
+
+/// What the binary decides for the API.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The address that clients know this server by, without a slash at its end.
+    pub issuer: String,
+    /// How many passwords are checked at once; each takes 19 MiB while it lasts.
+    pub password_places: usize,
+}
+
+/// What the look-ups read: replayed from the ledger at start, then fed by the committer.
+#[derive(Default)]
+pub struct Lookups {
+    directory: RwLock<Directory>,
+    events: RwLock<EventIndex>,
+}
+
+impl Lookups {
+    /// Look-ups that start at a state which was replayed.
+    pub fn new(directory: Directory, events: EventIndex) -> Self {
+        Self {
+            directory: RwLock::new(directory),
+            events: RwLock::new(events),
+        }
+    }
+}
+
+/// The committer's end of the look-ups: what it is given is durable.
+pub struct LookupsFeed(pub Arc<Lookups>);
+
+impl Projection for LookupsFeed {
+    fn apply(&mut self, records: &[Arc<Record>]) {
+        let mut directory = self.0.directory.write();
+        let mut events = self.0.events.write();
+        for record in records {
+            directory.apply(record);
+            events.add(record.position, &record.organizations);
+        }
+    }
+}
+
+/// What an [`App`] is put together from.
+pub struct Parts {
+    /// Where changes go.
+    pub committer: Committer,
+    /// Where look-ups are answered.
+    pub lookups: Arc<Lookups>,
+    /// Where records are read again.
+    pub reader: RecordReader,
+    /// The peppers, the vault and the keys for forms.
+    pub key_file: Arc<KeyFile>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness.
+    pub rng: SystemRandom,
+    /// The code that lets the first owner in, as long as there is none.
+    pub setup_code: SetUpCode,
+    /// What the binary decided.
+    pub settings: Settings,
+}
+
+/// The application.
+pub struct App {
+    parts: Parts,
+    passwords: Passwords,
+    csrf: SubKey,
+}
+
+impl App {
+    /// Puts the application together.
+    ///
+    /// # Errors
+    /// If the password hash refuses its parameters.
+    pub fn new(parts: Parts) -> Result<Self, Problem> {
+        let passwords = Passwords::new(parts.settings.password_places, parts.rng.clone())?;
+        let csrf = parts.key_file.sub_key(Purpose::Csrf);
+        Ok(Self {
+            parts,
+            passwords,
+            csrf,
+        })
+    }
+
+    /// Executes a command for somebody and answers when it is durable.
+    ///
+    /// # Errors
+    /// The refusal, or that nothing can be changed now.
+    pub async fn execute(
+        &self,
+        caller: &Caller,
+        command: impl Into<Command>,
+    ) -> Result<Committed, Problem> {
+        let submission = caller.submission(command.into());
+        Ok(self.parts.committer.submit(submission).await?)
+    }
+
+    /// Makes a pending secret the current one, because it was just shown for the first time.
+    pub(crate) async fn activate(
+        &self,
+        origin: &Origin,
+        id: CredentialId,
+        version: u32,
+    ) -> Result<(), Problem> {
+        let holder = self
+            .directory()
+            .api_key(id)
+            .map(|key| key.issued.holder.actor());
+        let Some(actor) = holder else {
+            return Err(Problem::invalid_token());
+        };
+        let caller = Caller::with_credential(actor, id, origin.clone());
+        match self.execute(&caller, ActivateApiKey { id, version }).await {
+            Ok(_) => Ok(()),
+            // Undone or ended between the look-up and the decision: the secret is no good.
+            Err(problem) if problem.is_refusal() => Err(Problem::invalid_token()),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// The state behind the disk. Hold it briefly and never across an await.
+    pub fn directory(&self) -> RwLockReadGuard<'_, Directory> {
+        self.parts.lookups.directory.read()
+    }
+
+    /// Which records an organisation's auditors may read.
+    pub fn events(&self) -> RwLockReadGuard<'_, EventIndex> {
+        self.parts.lookups.events.read()
+    }
+
+    /// The records themselves.
+    pub fn reader(&self) -> &RecordReader {
+        &self.parts.reader
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// Whether changes are still taken.
+    pub fn is_writable(&self) -> bool {
+        !self.parts.committer.is_stopped()
+    }
+
+    /// The passwords' pool.
+    pub fn passwords(&self) -> &Passwords {
+        &self.passwords
+    }
+
+    /// What the binary decided.
+    pub fn settings(&self) -> &Settings {
+        &self.parts.settings
+    }
+
+    /// The code for the first owner.
+    pub fn setup_code(&self) -> &SetUpCode {
+        &self.parts.setup_code
+    }
+
+    pub(crate) fn peppers(&self) -> &Peppers {
+        self.parts.key_file.peppers()
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        self.parts.key_file.vault()
+    }
+
+    pub(crate) fn rng(&self) -> &SystemRandom {
+        &self.parts.rng
+    }
+
+    pub(crate) fn csrf(&self) -> &SubKey {
+        &self.csrf
+    }
+
+    /// Fresh random bytes, for identifiers and secrets.
+    ///
+    /// # Errors
+    /// 500 when the system gives none.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N], Problem> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), Problem> {
+        self.parts.rng.fill(bytes).map_err(|_| {
+            tracing::error!("the system's random generator failed");
+            Problem::internal()
+        })
+    }
+
+    /// Draws a new credential; its plaintext stays with the route that asked.
+    ///
+    /// # Errors
+    /// 500 when the system gives no randomness.
+    pub fn draw(
+        &self,
+        kind: CredentialKind,
+        environment: Environment,
+        id: Option<CredentialId>,
+    ) -> Result<Plaintext, Problem> {
+        let mut failed = None;
+        let mut fill = |bytes: &mut [u8]| {
+            if let Err(problem) = self.fill(bytes) {
+                // Ends the drawing loop; what it drew is thrown away below.
+                failed = Some(problem);
+                bytes.fill(0);
+            }
+        };
+        let plaintext = match id {
+            Some(id) => Plaintext::with_id(kind, environment, id, &mut fill),
+            None => Plaintext::draw(kind, environment, &mut fill),
+        };
+        failed.map_or(Ok(plaintext), Err)
+    }
+
+    /// What the ledger keeps of a secret, under the newest pepper.
+    ///
+    /// # Errors
+    /// 500 if the key file has no pepper.
+    pub fn digest(&self, secret: &[u8]) -> Result<Digest, Problem> {
+        let pepper_version = self.peppers().newest();
+        let tag = self
+            .peppers()
+            .tag(pepper_version, secret)
+            .ok_or_else(Problem::internal)?;
+        Ok(Digest {
+            pepper_version,
+            tag,
+        })
+    }
+}
+
+impl Caller {
+    fn submission(&self, command: Command) -> Submission {
+        let origin = self.origin();
+        Submission {
+            authority: *self.authority(),
+            request: origin.request(),
+            source: origin.source(),
+            client: origin.client(),
+            command,
+        }
+    }
+}
+
+impl Problem {
+    /// Whether the domain refused, rather than that nothing could be changed.
+    fn is_refusal(&self) -> bool {
+        use actix_web::ResponseError;
+        self.status_code().is_client_error()
+    }
+}

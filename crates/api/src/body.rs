@@ -1,0 +1,219 @@
+//! Request bodies: read whole within a limit, as JSON and nothing else, and checked field by field.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::str::FromStr;
+use std::collections::BTreeMap;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::Bytes;
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use serde::de::DeserializeOwned;
+
+use crate::passwords::Password;
+use crate::problem::Problem;
+
+/// The largest body that is read, in bytes.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+
+const REQUIRED: &str = "this field is required";
+
+/// A JSON body. An empty one counts as `{}`, so that a POST without settings needs none.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Json<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let media_type = check_media_type(request);
+        let bytes = read(request, payload);
+        Box::pin(async move {
+            let bytes = bytes.await?;
+            if bytes.is_empty() {
+                return parse(b"{}").map(Self);
+            }
+            media_type?;
+            parse(&bytes).map(Self)
+        })
+    }
+}
+
+/// Reads the body up to [`BODY_BYTES_MAX`].
+pub(crate) fn read(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
+    // The limit itself is set once, where the application is put together.
+    let bytes = Bytes::from_request(request, payload);
+    async move {
+        bytes.await.map_err(|error| {
+            let status = error.as_response_error().status_code();
+            if status == StatusCode::PAYLOAD_TOO_LARGE {
+                let words = format!("The body may have at most {BODY_BYTES_MAX} bytes.");
+                Problem::new(status, words)
+            } else {
+                Problem::unreadable("The body could not be read to its end.")
+            }
+        })
+    }
+}
+
+/// A JSON body must say that it is one: a form in somebody's page cannot (STANDARDS §3 number 101).
+pub(crate) fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
+    let given = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = given
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "Send the body as JSON, with the header Content-Type: application/json.",
+    ))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize(&mut json);
+    let parsed = parsed.map_err(|error| {
+        let path = error.path().to_string();
+        let reason = error.into_inner();
+        match reason.classify() {
+            serde_json::error::Category::Data => {
+                let name = if path == "." { "body".to_owned() } else { path };
+                Problem::field(name, without_place(&reason))
+            }
+            serde_json::error::Category::Io
+            | serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof => {
+                Problem::unreadable(format!("The body is not JSON: {}.", without_place(&reason)))
+            }
+        }
+    })?;
+    json.end()
+        .map_err(|_| Problem::unreadable("The body has something behind its JSON."))?;
+    Ok(parsed)
+}
+
+/// serde's words, without the line and column, and without the value: it may be a secret.
+fn without_place(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    let words = words.split(" at line ").next().unwrap_or_default();
+    match (
+        words.split_once(": string \""),
+        words.split_once(", expected"),
+    ) {
+        (Some((kind, _)), Some((_, expected))) => format!("{kind}: string, expected{expected}"),
+        _ => words.to_owned(),
+    }
+}
+
+/// Collects what is wrong with the fields of a body, so that all of it is told at once.
+#[derive(Default)]
+pub struct Fields {
+    wrong: BTreeMap<String, Vec<String>>,
+}
+
+impl Fields {
+    /// Notes that a field is not right.
+    pub fn refuse(&mut self, name: &str, reason: impl Into<String>) {
+        self.wrong
+            .entry(name.to_owned())
+            .or_default()
+            .push(reason.into());
+    }
+
+    /// A field that must be there.
+    pub fn required<T>(&mut self, name: &str, text: Option<&str>) -> Option<T>
+    where
+        T: FromStr<Err: core::fmt::Display>,
+    {
+        if text.is_none() {
+            self.refuse(name, REQUIRED);
+        }
+        self.optional(name, text)
+    }
+
+    /// A field that may be left out.
+    pub fn optional<T>(&mut self, name: &str, text: Option<&str>) -> Option<T>
+    where
+        T: FromStr<Err: core::fmt::Display>,
+    {
+        match text?.parse() {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.refuse(name, reason.to_string());
+                None
+            }
+        }
+    }
+
+    /// A field with one of a few words.
+    pub fn word<T: FromStr>(&mut self, name: &str, text: Option<&str>, words: &str) -> Option<T> {
+        let text = text?;
+        if let Ok(value) = text.parse() {
+            return Some(value);
+        }
+        self.refuse(name, format!("must be {words}"));
+        None
+    }
+
+    /// A list in which each must be right.
+    pub fn each<T>(&mut self, name: &str, texts: &[String]) -> Vec<T>
+    where
+        T: FromStr<Err: core::fmt::Display>,
+    {
+        let mut values = Vec::with_capacity(texts.len());
+        for (i, text) in texts.iter().enumerate() {
+            match text.parse::<T>() {
+                Ok(value) => values.push(value),
+                Err(reason) => self.refuse(&format!("{name}[{i}]"), reason.to_string()),
+            }
+        }
+        values
+    }
+
+    /// A password that somebody chose. It must be there.
+    pub fn new_password(&mut self, name: &str, text: Option<String>) -> Option<Password> {
+        let Some(password) = text.map(Password::new) else {
+            self.refuse(name, REQUIRED);
+            return None;
+        };
+        match password.check_new() {
+            Ok(()) => Some(password),
+            Err(reason) => {
+                self.refuse(name, reason);
+                None
+            }
+        }
+    }
+
+    /// All is right so far.
+    ///
+    /// # Errors
+    /// A 422 that names every field that is not.
+    pub fn check(&mut self) -> Result<(), Problem> {
+        if self.wrong.is_empty() {
+            return Ok(());
+        }
+        Err(Problem::fields(core::mem::take(&mut self.wrong)))
+    }
+
+    /// The value of a required field, once [`Fields::check`] has passed.
+    ///
+    /// # Errors
+    /// The same 422, should the field have been wrong.
+    pub fn take<T>(&mut self, value: Option<T>) -> Result<T, Problem> {
+        self.check()?;
+        value.ok_or_else(Problem::internal)
+    }
+}

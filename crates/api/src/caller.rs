@@ -1,0 +1,271 @@
+//! Who calls: the only place that turns what a request carries into somebody who may act.
+//!
+//! A handler that takes a [`Caller`] cannot be reached without good credentials; one that takes a
+//! [`Visitor`] says in its signature that strangers are welcome, and still refuses a wrong
+//! credential. [`App::execute`](crate::app::App::execute) takes nothing but a [`Caller`].
+
+use core::future::Future;
+use core::net::IpAddr;
+use core::pin::Pin;
+
+use actix_web::http::header::{HeaderValue, USER_AGENT};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
+use keyledger_domain::id::{RequestId, SessionId};
+use keyledger_domain::text::Email;
+use keyledger_domain::{Actor, Authority, ClientName, CredentialId, PasswordHash, Proof};
+
+use crate::app::App;
+use crate::carrier::Carried;
+use crate::lookup;
+use crate::passwords::Password;
+use crate::problem::Problem;
+
+/// Where a request came from.
+#[derive(Clone)]
+pub struct Origin {
+    request: RequestId,
+    source: Option<IpAddr>,
+    client: Option<HeaderValue>,
+}
+
+impl Origin {
+    /// The origin of an HTTP request. Its id was drawn at the edge.
+    pub fn of(request: &HttpRequest) -> Self {
+        let id = request.extensions().get::<RequestId>().copied();
+        Self {
+            request: id.expect("the edge gives every request an id"),
+            source: request
+                .peer_addr()
+                .map(|address| address.ip().to_canonical()),
+            client: request.headers().get(USER_AGENT).cloned(),
+        }
+    }
+
+    /// What the server does of its own accord, before it serves anybody.
+    pub(crate) fn of_the_server(id: [u8; 16]) -> Self {
+        Self {
+            request: RequestId::from_random(id),
+            source: None,
+            client: None,
+        }
+    }
+
+    /// The request's id.
+    pub fn request(&self) -> RequestId {
+        self.request
+    }
+
+    /// The address it came from.
+    pub fn source(&self) -> Option<IpAddr> {
+        self.source
+    }
+
+    /// What the client calls itself; made only when it is needed, for a record.
+    pub fn client(&self) -> Option<ClientName> {
+        let bytes = self.client.as_ref()?.as_bytes();
+        let Ok(name) = String::from_utf8_lossy(bytes).parse::<ClientName>();
+        Some(name)
+    }
+}
+
+/// Somebody who showed who they are.
+pub struct Caller {
+    authority: Authority,
+    origin: Origin,
+}
+
+impl Caller {
+    /// The proof of who it is, for the domain.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Where the request came from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The server itself, for what it does on a stranger's request: setting up with the code,
+    /// following an invitation. The command's own secret is the proof, and the domain checks it.
+    pub(crate) fn system(origin: Origin) -> Self {
+        Self {
+            authority: Authority::SYSTEM,
+            origin,
+        }
+    }
+
+    /// The holder of a key whose secret was just shown.
+    pub(crate) fn with_credential(actor: Actor, id: CredentialId, origin: Origin) -> Self {
+        Self {
+            authority: Authority {
+                actor,
+                proof: Proof::Credential(id),
+            },
+            origin,
+        }
+    }
+
+    /// The owner of a session whose cookie was just shown.
+    pub(crate) fn with_session(actor: Actor, id: SessionId, origin: Origin) -> Self {
+        Self {
+            authority: Authority {
+                actor,
+                proof: Proof::Session(id),
+            },
+            origin,
+        }
+    }
+
+    /// Somebody who just showed their password.
+    fn with_password(actor: Actor, origin: Origin) -> Self {
+        Self {
+            authority: Authority {
+                actor,
+                proof: Proof::Password,
+            },
+            origin,
+        }
+    }
+}
+
+/// Somebody, or nobody: for what strangers may read too.
+pub struct Visitor {
+    /// Who it is, if they said so.
+    pub caller: Option<Caller>,
+    /// Where the request came from.
+    pub origin: Origin,
+}
+
+impl FromRequest for Visitor {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let origin = Origin::of(&request);
+            let caller = authenticate(&request, &origin).await?;
+            Ok(Self { caller, origin })
+        })
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let origin = Origin::of(&request);
+            authenticate(&request, &origin)
+                .await?
+                .ok_or_else(Problem::not_authenticated)
+        })
+    }
+}
+
+async fn authenticate(request: &HttpRequest, origin: &Origin) -> Result<Option<Caller>, Problem> {
+    let app = request
+        .app_data::<web::Data<App>>()
+        .expect("every route has the application");
+    match Carried::of(request)? {
+        Carried::Nothing => Ok(None),
+        Carried::Key(text) => app.caller_by_key(&text, origin).await.map(Some),
+        Carried::Basic {
+            username,
+            password,
+            key,
+        } => {
+            if let Some(key) = key {
+                return app
+                    .service_by_basic(&username, &key, origin)
+                    .await
+                    .map(Some);
+            }
+            app.caller_by_password(&username, password, origin)
+                .await
+                .map(Some)
+        }
+    }
+}
+
+impl App {
+    /// Whoever holds this key.
+    ///
+    /// # Errors
+    /// 401, the same for an unknown, a wrong, a revoked, a disabled and an expired key, and for one
+    /// used from the wrong place.
+    pub(crate) async fn caller_by_key(
+        &self,
+        text: &str,
+        origin: &Origin,
+    ) -> Result<Caller, Problem> {
+        let (actor, id, pending) = {
+            let directory = self.directory();
+            let (key, which) =
+                lookup::find(&directory, self.peppers(), text, origin.source, self.now())
+                    .map_err(|_| Problem::invalid_token())?;
+            let actor = key.issued.holder.actor();
+            (actor, key.issued.id, lookup::pending_version(key, which))
+        };
+        if let Some(version) = pending {
+            self.activate(origin, id, version).await?;
+        }
+        Ok(Caller::with_credential(actor, id, origin.clone()))
+    }
+
+    /// The service whose slug and key were carried as Basic. A user's key never goes as Basic.
+    async fn service_by_basic(
+        &self,
+        slug: &str,
+        key: &str,
+        origin: &Origin,
+    ) -> Result<Caller, Problem> {
+        let caller = self
+            .caller_by_key(key, origin)
+            .await
+            .map_err(|_| Problem::invalid_password())?;
+        let Actor::Service(id) = caller.authority.actor else {
+            return Err(Problem::invalid_password());
+        };
+        let named = self
+            .directory()
+            .service(id)
+            .is_some_and(|s| s.slug.as_str() == slug);
+        if named {
+            Ok(caller)
+        } else {
+            Err(Problem::invalid_password())
+        }
+    }
+
+    /// Whoever has this password.
+    ///
+    /// # Errors
+    /// 401, the same for a wrong password and an unknown account, after the same work.
+    pub(crate) async fn caller_by_password(
+        &self,
+        username: &str,
+        password: Password,
+        origin: &Origin,
+    ) -> Result<Caller, Problem> {
+        let account = self.account(username);
+        let hash = account.as_ref().map(|(_, hash)| hash.clone());
+        let good = self.passwords().check(password, hash).await?;
+        match account {
+            Some((actor, _)) if good => Ok(Caller::with_password(actor, origin.clone())),
+            Some(_) | None => Err(Problem::invalid_password()),
+        }
+    }
+
+    /// The account with this email address or slug, and its hash.
+    fn account(&self, username: &str) -> Option<(Actor, PasswordHash)> {
+        let directory = self.directory();
+        let user = match username.parse::<Email>() {
+            Ok(email) => directory.user_by_email(email.as_str()),
+            Err(_) => directory.user_by_slug(username),
+        }?;
+        Some((Actor::User(user.id), user.password.known()?.clone()))
+    }
+}

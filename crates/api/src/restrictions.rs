@@ -1,0 +1,106 @@
+//! What a key is limited to, as bodies say it; the same for user keys, services and entitlements.
+
+use core::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use keyledger_domain::api_key::RestrictApiKey;
+use keyledger_domain::{CredentialId, Environment, Scope, Scopes, Timestamp};
+use serde::{Deserialize, Deserializer};
+
+use crate::body::Fields;
+use crate::problem::Problem;
+
+/// The limits of a new key, as text.
+pub(crate) struct Restrictions {
+    pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) environment: Option<String>,
+    pub(crate) expires_at: Option<String>,
+    pub(crate) allowed_cidrs: Option<Vec<String>>,
+}
+
+/// The limits of a new key.
+pub(crate) struct Limits {
+    pub(crate) scopes: Option<Scopes>,
+    pub(crate) environment: Environment,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) allowed_cidrs: Arc<[IpNet]>,
+}
+
+impl Restrictions {
+    /// Reads the limits, together with what was noted in `fields` before.
+    pub(crate) fn check(&self, fields: &mut Fields) -> Result<Limits, Problem> {
+        let scopes = self.scopes.as_deref().map(|texts| scopes(texts, fields));
+        let environment = fields.word("environment", self.environment.as_deref(), "live or test");
+        let expires_at = fields.optional("expires_at", self.expires_at.as_deref());
+        let allowed_cidrs = cidrs(self.allowed_cidrs.as_deref().unwrap_or_default(), fields);
+        fields.check()?;
+        let environment = environment.unwrap_or(Environment::Live);
+        Ok(Limits {
+            scopes,
+            environment,
+            expires_at,
+            allowed_cidrs,
+        })
+    }
+}
+
+/// Reads which limits of a key are to be changed; `None` if none is.
+#[expect(
+    clippy::option_option,
+    reason = "left out, null and given are three different things"
+)]
+pub(crate) fn change(
+    id: CredentialId,
+    scope_texts: Option<Option<Vec<String>>>,
+    expires_at: Option<Option<String>>,
+    allowed_cidrs: Option<Vec<String>>,
+    fields: &mut Fields,
+) -> Result<Option<RestrictApiKey>, Problem> {
+    let nothing = scope_texts.is_none() && expires_at.is_none() && allowed_cidrs.is_none();
+    let command = RestrictApiKey {
+        id,
+        scopes: scope_texts.map(|texts| texts.map(|texts| scopes(&texts, fields))),
+        expires_at: expires_at.map(|text| {
+            text.and_then(|text| fields.optional::<Timestamp>("expires_at", Some(&text)))
+        }),
+        allowed_cidrs: allowed_cidrs.map(|texts| cidrs(&texts, fields)),
+    };
+    fields.check()?;
+    Ok((!nothing).then_some(command))
+}
+
+fn scopes(texts: &[String], fields: &mut Fields) -> Scopes {
+    fields.each::<Scope>("scopes", texts).into_iter().collect()
+}
+
+/// A network, or a single address, which is the network of that one.
+fn cidrs(texts: &[String], fields: &mut Fields) -> Arc<[IpNet]> {
+    let mut nets = Vec::with_capacity(texts.len());
+    for (i, text) in texts.iter().enumerate() {
+        let net = text
+            .parse::<IpNet>()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        match net {
+            Ok(net) => nets.push(net.trunc()),
+            Err(_) => fields.refuse(
+                &format!("allowed_cidrs[{i}]"),
+                "must be a network such as 203.0.113.0/24 or an address",
+            ),
+        }
+    }
+    nets.into()
+}
+
+/// Tells a field that is `null` from one that is left out (with `#[serde(default)]`).
+#[expect(
+    clippy::option_option,
+    reason = "left out, null and given are three different things"
+)]
+pub(crate) fn given<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}

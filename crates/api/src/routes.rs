@@ -1,0 +1,266 @@
+//! Every address, and what answers there. This page is the API's table of contents.
+
+use actix_web::web::ServiceConfig;
+
+use crate::resource::{Paths, at};
+
+mod changes;
+pub mod entitlements;
+pub mod events;
+pub mod health;
+pub mod invitations;
+pub mod key_state;
+pub mod keys;
+pub mod me;
+pub mod members;
+mod naming;
+mod organization;
+mod paging;
+pub mod scopes;
+pub mod services;
+pub mod set_up;
+pub mod teams;
+pub mod user;
+pub mod user_keys;
+pub mod user_tokens;
+pub mod workspaces;
+
+/// The hot path, in front of the table: actix looks for an address in the order of this page.
+pub(crate) const VERIFY: &str = "/v1/keys/verify";
+
+/// The addresses of each resource, the canonical one first; the definition lists them all.
+pub(crate) mod paths {
+    use super::Paths;
+
+    pub(crate) const ALL: &[Paths] = &[
+        VERIFY,
+        ME,
+        SELF,
+        USER,
+        PASSWORD,
+        USER_TOKEN,
+        USER_TOKENS,
+        USER_TOKEN_REFRESH,
+        USER_KEYS,
+        USER_KEY,
+        USER_KEY_ROTATE,
+        WORKSPACES,
+        MEMBERS,
+        MEMBER,
+        INVITATIONS,
+        INVITATION,
+        INVITATION_ACCEPT,
+        TEAMS,
+        TEAM,
+        TEAM_MEMBER,
+        SERVICES,
+        SERVICE,
+        SERVICE_REFRESH,
+        ENTITLEMENTS,
+        ENTITLEMENT,
+        ENTITLEMENT_REFRESH,
+        SCOPES,
+        EVENTS,
+        EVENT,
+        SET_UP,
+        HEALTH_LIVE,
+        HEALTH_READY,
+    ];
+
+    pub(crate) const VERIFY: Paths = &[super::VERIFY];
+    pub(crate) const ME: Paths = &["/v1/me", "/api/v1/users/me"];
+    pub(crate) const SELF: Paths = &["/v1/user/self", "/user/self"];
+    pub(crate) const USER: Paths = &["/v1/user", "/user"];
+    pub(crate) const PASSWORD: Paths = &["/v1/user/password"];
+    pub(crate) const USER_TOKEN: Paths = &["/v1/user/token", "/user/token"];
+    pub(crate) const USER_TOKENS: Paths = &["/v1/user/tokens", "/user/tokens"];
+    pub(crate) const USER_TOKEN_REFRESH: Paths = &[
+        "/v1/user/tokens/{slug_perm}/refresh",
+        "/user/tokens/{slug_perm}/refresh",
+    ];
+    pub(crate) const USER_KEYS: Paths = &["/v1/user/keys", "/user/keys"];
+    pub(crate) const USER_KEY: Paths = &["/v1/user/keys/{handle}", "/user/keys/{handle}"];
+    pub(crate) const USER_KEY_ROTATE: Paths = &[
+        "/v1/user/keys/{handle}/rotate",
+        "/user/keys/{handle}/rotate",
+    ];
+    pub(crate) const WORKSPACES: Paths = &["/v1/workspaces"];
+    pub(crate) const MEMBERS: Paths = &["/v1/orgs/{org}/members", "/v1/workspaces/{org}/members"];
+    pub(crate) const MEMBER: Paths = &["/v1/orgs/{org}/members/{user}"];
+    pub(crate) const INVITATIONS: Paths = &["/v1/orgs/{org}/invitations"];
+    pub(crate) const INVITATION: Paths = &["/v1/orgs/{org}/invitations/{id}"];
+    pub(crate) const INVITATION_ACCEPT: Paths = &["/v1/invitations/accept"];
+    pub(crate) const TEAMS: Paths = &["/v1/orgs/{org}/teams"];
+    pub(crate) const TEAM: Paths = &["/v1/orgs/{org}/teams/{team}"];
+    pub(crate) const TEAM_MEMBER: Paths = &["/v1/orgs/{org}/teams/{team}/members/{user}"];
+    pub(crate) const SERVICES: Paths = &["/v1/orgs/{org}/services", "/orgs/{org}/services"];
+    pub(crate) const SERVICE: Paths = &[
+        "/v1/orgs/{org}/services/{service}",
+        "/orgs/{org}/services/{service}",
+    ];
+    pub(crate) const SERVICE_REFRESH: Paths = &[
+        "/v1/orgs/{org}/services/{service}/refresh",
+        "/orgs/{org}/services/{service}/refresh",
+    ];
+    pub(crate) const ENTITLEMENTS: Paths = &["/v1/orgs/{org}/entitlements"];
+    pub(crate) const ENTITLEMENT: Paths = &["/v1/orgs/{org}/entitlements/{id}"];
+    pub(crate) const ENTITLEMENT_REFRESH: Paths = &["/v1/orgs/{org}/entitlements/{id}/refresh"];
+    pub(crate) const SCOPES: Paths = &["/v1/scopes"];
+    pub(crate) const EVENTS: Paths = &["/v1/events"];
+    pub(crate) const EVENT: Paths = &["/v1/events/{position}"];
+    pub(crate) const SET_UP: Paths = &["/v1/setup"];
+    pub(crate) const HEALTH_LIVE: Paths = &["/health/live"];
+    pub(crate) const HEALTH_READY: Paths = &["/health/ready"];
+}
+
+/// Puts the table together.
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .service(at(paths::VERIFY).post(keys::verify_key).done())
+        .service(at(paths::ME).get(me::read_me).done())
+        .service(at(paths::SELF).get(user::read_self).done())
+        .service(at(paths::USER).get(user::read_user).done())
+        .service(at(paths::PASSWORD).post(user::change_password).done())
+        .service(
+            at(paths::USER_TOKEN)
+                .post(user_tokens::read_own_token)
+                .done(),
+        )
+        .service(
+            at(paths::USER_TOKENS)
+                .get(user_tokens::list_own_tokens)
+                .done(),
+        )
+        .service(
+            at(paths::USER_TOKEN_REFRESH)
+                .put(user_tokens::refresh_own_token)
+                .done(),
+        )
+        .service(
+            at(paths::USER_KEYS)
+                .get(user_keys::list_user_keys)
+                .post(user_keys::create_user_key)
+                .done(),
+        )
+        .service(
+            at(paths::USER_KEY_ROTATE)
+                .post(user_keys::rotate_user_key)
+                .delete(user_keys::undo_user_key_rotation)
+                .done(),
+        )
+        .service(
+            at(paths::USER_KEY)
+                .get(user_keys::read_user_key)
+                .patch(user_keys::change_user_key)
+                .delete(user_keys::delete_user_key)
+                .done(),
+        )
+        .configure(configure_organization)
+        .service(at(paths::SET_UP).post(set_up::set_up).done())
+        .service(at(paths::HEALTH_LIVE).get(health::read_live).done())
+        .service(at(paths::HEALTH_READY).get(health::read_ready).done());
+}
+
+/// The part of the table that is about organisations and what they hold.
+fn configure_organization(config: &mut ServiceConfig) {
+    config
+        .service(
+            at(paths::WORKSPACES)
+                .get(workspaces::list_workspaces)
+                .post(workspaces::create_workspace)
+                .done(),
+        )
+        .service(
+            at(paths::MEMBERS)
+                .get(members::list_members)
+                .post(members::create_member)
+                .done(),
+        )
+        .service(
+            at(paths::MEMBER)
+                .get(members::read_member)
+                .patch(members::change_member)
+                .delete(members::delete_member)
+                .done(),
+        )
+        .service(
+            at(paths::INVITATIONS)
+                .get(invitations::list_invitations)
+                .done(),
+        )
+        .service(
+            at(paths::INVITATION)
+                .delete(invitations::delete_invitation)
+                .done(),
+        )
+        .service(
+            at(paths::INVITATION_ACCEPT)
+                .post(invitations::accept_invitation)
+                .done(),
+        )
+        .service(
+            at(paths::TEAMS)
+                .get(teams::list_teams)
+                .post(teams::create_team)
+                .done(),
+        )
+        .service(
+            at(paths::TEAM)
+                .get(teams::read_team)
+                .patch(teams::change_team)
+                .delete(teams::delete_team)
+                .done(),
+        )
+        .service(
+            at(paths::TEAM_MEMBER)
+                .put(teams::add_team_member)
+                .delete(teams::delete_team_member)
+                .done(),
+        )
+        .service(
+            at(paths::SERVICES)
+                .get(services::list_services)
+                .post(services::create_service)
+                .done(),
+        )
+        .service(
+            at(paths::SERVICE)
+                .get(services::read_service)
+                .patch(services::change_service)
+                .delete(services::delete_service)
+                .done(),
+        )
+        .service(
+            at(paths::SERVICE_REFRESH)
+                .post(services::refresh_service)
+                .delete(services::undo_service_refresh)
+                .done(),
+        )
+        .service(
+            at(paths::ENTITLEMENTS)
+                .get(entitlements::list_entitlements)
+                .post(entitlements::create_entitlement)
+                .done(),
+        )
+        .service(
+            at(paths::ENTITLEMENT)
+                .get(entitlements::read_entitlement)
+                .patch(entitlements::change_entitlement)
+                .delete(entitlements::delete_entitlement)
+                .done(),
+        )
+        .service(
+            at(paths::ENTITLEMENT_REFRESH)
+                .post(entitlements::refresh_entitlement)
+                .delete(entitlements::undo_entitlement_refresh)
+                .done(),
+        )
+        .service(
+            at(paths::SCOPES)
+                .get(scopes::list_scopes)
+                .post(scopes::create_scope)
+                .done(),
+        )
+        .service(at(paths::EVENTS).get(events::list_events).done())
+        .service(at(paths::EVENT).get(events::read_event).done());
+}

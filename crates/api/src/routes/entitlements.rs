@@ -1,0 +1,390 @@
+//! `/v1/orgs/{org}/entitlements`: read-only tokens for people and machines that are nobody here
+//! (document 001).
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use keyledger_domain::api_key::{NewApiKey, RestrictApiKey, SwitchApiKey, UndoApiKeyRotation};
+use keyledger_domain::entitlement::{CreateEntitlement, Entitlement, RevokeEntitlement};
+use keyledger_domain::id::{EntitlementId, OrgId};
+use keyledger_domain::org::Org;
+use keyledger_domain::refusal::Noun;
+use keyledger_domain::scope::built_in;
+use keyledger_domain::text::DisplayName;
+use keyledger_domain::{Command, CredentialId, CredentialKind, Directory, Refusal, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::answer::{self, Page, PageQuery};
+use crate::app::App;
+use crate::body::{Fields, Json};
+use crate::caller::Caller;
+use crate::problem::{Problem, ProblemBody};
+use crate::restrictions::{self, Restrictions};
+use crate::routes::key_state::{KeyState, networks_of};
+use crate::routes::organization;
+use crate::routes::paging::behind;
+use crate::routes::user_keys::Rotation;
+
+/// What limits an entitlement token besides its scopes and its end.
+#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EntitlementLimits {
+    /// The networks it may be used from; empty, or left out, for any.
+    #[serde(default)]
+    #[schema(example = json!(["203.0.113.0/24"]))]
+    allowed_cidrs: Vec<String>,
+}
+
+/// An entitlement token.
+#[derive(Serialize, ToSchema)]
+pub struct EntitlementView {
+    /// The identifier; it stays the same through every refresh.
+    id: String,
+    /// Its name for people.
+    name: String,
+    /// The token itself, where it was just made; shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    /// What limits it besides its scopes and its end.
+    limits: EntitlementLimits,
+    /// What else there is to know of it.
+    #[serde(flatten)]
+    state: KeyState,
+}
+
+impl EntitlementView {
+    fn of(
+        directory: &Directory,
+        entitlement: &Entitlement,
+        token: Option<String>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let api_key = directory.api_key(entitlement.credential)?;
+        Some(Self {
+            id: entitlement.id.to_string(),
+            name: entitlement.name.to_string(),
+            token,
+            limits: EntitlementLimits {
+                allowed_cidrs: networks_of(api_key),
+            },
+            state: KeyState::of(api_key, now),
+        })
+    }
+}
+
+fn find<'d>(
+    directory: &'d Directory,
+    caller: &Caller,
+    org: &Org,
+    id: &str,
+) -> Result<&'d Entitlement, Refusal> {
+    let id = id.parse::<EntitlementId>().ok();
+    id.filter(|id| org.entitlements.contains(id))
+        .and_then(|id| directory.entitlement(id))
+        .filter(|token| directory.sees_key(caller.authority(), token.credential))
+        .ok_or(Refusal::Unknown(Noun::Entitlement))
+}
+
+/// An entitlement that a path named, once the directory is let go.
+struct Found {
+    org: OrgId,
+    entitlement: EntitlementId,
+    credential: CredentialId,
+}
+
+impl App {
+    /// The entitlement that a path names, for whoever may change entitlements.
+    fn find_entitlement(&self, caller: &Caller, path: &(String, String)) -> Result<Found, Problem> {
+        let directory = self.directory();
+        let right = built_in::ENTITLEMENTS_WRITE;
+        let org = organization::require(&directory, caller, &path.0, right)?;
+        let entitlement = find(&directory, caller, org, &path.1)?;
+        Ok(Found {
+            org: org.id,
+            entitlement: entitlement.id,
+            credential: entitlement.credential,
+        })
+    }
+
+    fn view_entitlement(
+        &self,
+        id: EntitlementId,
+        token: Option<String>,
+    ) -> Result<EntitlementView, Problem> {
+        let directory = self.directory();
+        let entitlement = directory.entitlement(id);
+        entitlement
+            .and_then(|found| EntitlementView::of(&directory, found, token, self.now()))
+            .ok_or_else(|| Refusal::Unknown(Noun::Entitlement).into())
+    }
+}
+
+/// List the entitlement tokens of an organisation, by id. The tokens themselves are not in it.
+///
+/// # Errors
+/// 401, 403, 404.
+#[utoipa::path(get, path = "/v1/orgs/{org}/entitlements", tag = "entitlements",
+    params(("org" = String, Path, description = "The organisation's slug."), PageQuery),
+    responses(
+        (status = 200, body = Page<EntitlementView>, description = "A page of entitlement tokens."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller lacks entitlements:read."),
+        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 422, body = ProblemBody, description = "The limit or the place is not right.")))]
+pub async fn list_entitlements(
+    app: web::Data<App>,
+    caller: Caller,
+    org: web::Path<String>,
+    page: web::Query<PageQuery>,
+) -> Result<HttpResponse, Problem> {
+    let directory = app.directory();
+    let org = organization::require(&directory, &caller, &org, built_in::ENTITLEMENTS_READ)?;
+    let (limit, now) = (page.limit()?, app.now());
+    let from = behind::<EntitlementId>(&page)?;
+    let tokens = org
+        .entitlements
+        .range((from, Bound::Unbounded))
+        .filter_map(|id| directory.entitlement(*id))
+        .filter(|token| directory.sees_key(caller.authority(), token.credential))
+        .filter_map(|token| EntitlementView::of(&directory, token, None, now));
+    let page = Page::of(tokens, limit, |view| view.id.clone(), |view| view);
+    Ok(HttpResponse::Ok().json(page))
+}
+
+/// An entitlement token to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewEntitlement {
+    /// Its name for people.
+    #[schema(example = "Customer A", max_length = 128)]
+    name: Option<String>,
+    /// What it may do; at least one scope, and only such as read.
+    #[schema(example = json!(["files:read"]))]
+    scopes: Option<Vec<String>>,
+    /// `live` or `test`; `live` where it is left out.
+    environment: Option<String>,
+    /// When it ends: it is good while now is before.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    /// What else limits it.
+    limits: Option<EntitlementLimits>,
+}
+
+/// Make an entitlement token. It is in the answer, this once.
+///
+/// # Errors
+/// 401, 403 for more than the caller has, 404, 422.
+#[utoipa::path(post, path = "/v1/orgs/{org}/entitlements", tag = "entitlements", request_body = NewEntitlement,
+    params(("org" = String, Path, description = "The organisation's slug.")),
+    responses(
+        (status = 201, body = EntitlementView, description = "The entitlement, with its token."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller lacks entitlements:write, or gives more than they have."),
+        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 422, body = ProblemBody, description = "A field is not right.")))]
+pub async fn create_entitlement(
+    app: web::Data<App>,
+    caller: Caller,
+    org: web::Path<String>,
+    Json(body): Json<NewEntitlement>,
+) -> Result<HttpResponse, Problem> {
+    let org = app.require_in(&caller, &org, built_in::ENTITLEMENTS_WRITE)?;
+    let mut fields = Fields::default();
+    let name: Option<DisplayName> = fields.required("name", body.name.as_deref());
+    let restrictions = Restrictions {
+        scopes: body.scopes,
+        environment: body.environment,
+        expires_at: body.expires_at,
+        allowed_cidrs: body.limits.map(|limits| limits.allowed_cidrs),
+    };
+    let limits = restrictions.check(&mut fields)?;
+    let token = app.draw(CredentialKind::EntitlementToken, limits.environment, None)?;
+    let entitlement = EntitlementId::from_random(app.random()?);
+    let command = CreateEntitlement {
+        org,
+        entitlement,
+        name: fields.take(name)?,
+        api_key: NewApiKey {
+            id: token.id(),
+            environment: limits.environment,
+            digest: app.digest(token.as_bytes())?,
+            scopes: limits.scopes,
+            expires_at: limits.expires_at,
+            allowed_cidrs: Arc::clone(&limits.allowed_cidrs),
+        },
+    };
+    let committed = app.execute(&caller, command).await?;
+    let view = app.view_entitlement(entitlement, Some(token.expose_once()))?;
+    Ok(answer::created(committed.position, &view))
+}
+
+/// Read an entitlement. The token itself is not in it.
+///
+/// # Errors
+/// 401, 403, 404.
+#[utoipa::path(get, path = "/v1/orgs/{org}/entitlements/{id}", tag = "entitlements",
+    params(("org" = String, Path, description = "The organisation's slug."),
+        ("id" = String, Path, description = "The entitlement's id.")),
+    responses(
+        (status = 200, body = EntitlementView, description = "The entitlement."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller lacks entitlements:read."),
+        (status = 404, body = ProblemBody, description = "No such organisation or entitlement.")))]
+pub async fn read_entitlement(
+    app: web::Data<App>,
+    caller: Caller,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let entitlement = {
+        let directory = app.directory();
+        let right = built_in::ENTITLEMENTS_READ;
+        let org = organization::require(&directory, &caller, &path.0, right)?;
+        find(&directory, &caller, org, &path.1)?.id
+    };
+    Ok(HttpResponse::Ok().json(app.view_entitlement(entitlement, None)?))
+}
+
+/// What is to be changed of an entitlement; what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::option_option,
+    reason = "left out, null and given are three different things"
+)]
+pub struct ChangedEntitlement {
+    /// What it may do; at least one scope, and only such as read.
+    scopes: Option<Vec<String>>,
+    /// When it ends; `null` for never.
+    #[serde(default, deserialize_with = "restrictions::given")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Option<String>>,
+    /// What else limits it, as a whole; `null` for nothing.
+    #[serde(default, deserialize_with = "restrictions::given")]
+    #[schema(value_type = Option<EntitlementLimits>)]
+    limits: Option<Option<EntitlementLimits>>,
+    /// `true` switches it off, `false` on again.
+    disabled: Option<bool>,
+}
+
+/// Change the limits of an entitlement token, or switch it off and on. What is asked for in one
+/// body is done as a whole or not at all.
+///
+/// # Errors
+/// 401, 403 for more than the caller has, 404, 422.
+#[utoipa::path(patch, path = "/v1/orgs/{org}/entitlements/{id}", tag = "entitlements", request_body = ChangedEntitlement,
+    params(("org" = String, Path, description = "The organisation's slug."),
+        ("id" = String, Path, description = "The entitlement's id.")),
+    responses(
+        (status = 200, body = EntitlementView, description = "The entitlement as it is now."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller lacks entitlements:write, or gives more than they have."),
+        (status = 404, body = ProblemBody, description = "No such organisation or entitlement."),
+        (status = 422, body = ProblemBody, description = "A field is not right.")))]
+pub async fn change_entitlement(
+    app: web::Data<App>,
+    caller: Caller,
+    path: web::Path<(String, String)>,
+    Json(body): Json<ChangedEntitlement>,
+) -> Result<HttpResponse, Problem> {
+    let found = app.find_entitlement(&caller, &path)?;
+    let id = found.credential;
+    let mut fields = Fields::default();
+    let restrict = restrictions::change(
+        id,
+        body.scopes.map(Some),
+        body.expires_at,
+        body.limits
+            .map(|limits| limits.unwrap_or_default().allowed_cidrs),
+        &mut fields,
+    )?;
+    let switch = body.disabled.map(|disabled| SwitchApiKey { id, disabled });
+    let mut commands: Vec<Command> = Vec::new();
+    commands.extend(restrict.map(RestrictApiKey::into));
+    commands.extend(switch.map(SwitchApiKey::into));
+    let position = app.execute_all(&caller, commands).await?;
+    let view = app.view_entitlement(found.entitlement, None)?;
+    Ok(answer::done(position, &view))
+}
+
+/// Revoke an entitlement token for ever.
+///
+/// # Errors
+/// 401, 403, 404.
+#[utoipa::path(delete, path = "/v1/orgs/{org}/entitlements/{id}", tag = "entitlements",
+    params(("org" = String, Path, description = "The organisation's slug."),
+        ("id" = String, Path, description = "The entitlement's id.")),
+    responses(
+        (status = 204, description = "Revoked."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller lacks entitlements:write."),
+        (status = 404, body = ProblemBody, description = "No such organisation or entitlement.")))]
+pub async fn delete_entitlement(
+    app: web::Data<App>,
+    caller: Caller,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let found = app.find_entitlement(&caller, &path)?;
+    let revoke = RevokeEntitlement {
+        org: found.org,
+        entitlement: found.entitlement,
+    };
+    let committed = app.execute(&caller, revoke).await?;
+    Ok(answer::gone(committed.position))
+}
+
+/// Give an entitlement a new token, in the answer this once. The old one is dead at once, unless
+/// the body says otherwise.
+///
+/// # Errors
+/// 401, 403, 404, 409 while an earlier refresh is under way, 422.
+#[utoipa::path(post, path = "/v1/orgs/{org}/entitlements/{id}/refresh", tag = "entitlements", request_body = Rotation,
+    params(("org" = String, Path, description = "The organisation's slug."),
+        ("id" = String, Path, description = "The entitlement's id.")),
+    responses(
+        (status = 200, body = EntitlementView, description = "The entitlement with its new token."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller lacks entitlements:write, or something that the token may do."),
+        (status = 404, body = ProblemBody, description = "No such organisation or entitlement."),
+        (status = 409, body = ProblemBody, description = "An earlier refresh is under way."),
+        (status = 422, body = ProblemBody, description = "A field is not right.")))]
+pub async fn refresh_entitlement(
+    app: web::Data<App>,
+    caller: Caller,
+    path: web::Path<(String, String)>,
+    Json(body): Json<Rotation>,
+) -> Result<HttpResponse, Problem> {
+    let found = app.find_entitlement(&caller, &path)?;
+    let activation = body.activation()?;
+    let (token, position) = app.rotate(&caller, found.credential, activation).await?;
+    let view = app.view_entitlement(found.entitlement, Some(token))?;
+    Ok(answer::done(position, &view))
+}
+
+/// Take back a refresh whose new token was not used yet.
+///
+/// # Errors
+/// 401, 403, 404, 409 when there is none to take back.
+#[utoipa::path(delete, path = "/v1/orgs/{org}/entitlements/{id}/refresh", tag = "entitlements",
+    params(("org" = String, Path, description = "The organisation's slug."),
+        ("id" = String, Path, description = "The entitlement's id.")),
+    responses(
+        (status = 200, body = EntitlementView, description = "The entitlement as it was before."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller lacks entitlements:write."),
+        (status = 404, body = ProblemBody, description = "No such organisation or entitlement."),
+        (status = 409, body = ProblemBody, description = "Nothing waits to be taken back.")))]
+pub async fn undo_entitlement_refresh(
+    app: web::Data<App>,
+    caller: Caller,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let found = app.find_entitlement(&caller, &path)?;
+    let undo = UndoApiKeyRotation {
+        id: found.credential,
+    };
+    let committed = app.execute(&caller, undo).await?;
+    let view = app.view_entitlement(found.entitlement, None)?;
+    Ok(answer::done(committed.position, &view))
+}

@@ -1,0 +1,284 @@
+//! What a request for events asks for.
+
+use keyledger_domain::id::OrgId;
+use keyledger_domain::text::Email;
+use keyledger_domain::{Actor, Directory, Event, Position, Record, Target, Timestamp};
+use serde::Deserialize;
+
+use crate::answer;
+use crate::body::Fields;
+use crate::problem::Problem;
+
+/// Which events: those for which all that is said here holds.
+#[derive(Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct EventQuery {
+    /// Who did it: as an event tells it, or a member's address or slug, or a service's slug.
+    #[param(example = "ada@example.com")]
+    actor: Option<String>,
+    /// What it is about, as an event tells it.
+    #[param(example = "service:0b6f0f0e-6a3c-4c1d-9d52-0c8a7f4f5a10")]
+    target: Option<String>,
+    /// The type of the event.
+    #[param(example = "ServiceCreated")]
+    r#type: Option<String>,
+    /// Not before this instant.
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<String>,
+    /// Before this instant.
+    #[param(value_type = Option<String>, format = DateTime)]
+    until: Option<String>,
+    /// Behind this position: the `next` of the page before.
+    #[param(value_type = Option<u64>)]
+    after: Option<String>,
+    /// At most this many, 1 to 1,000; 100 where it is left out.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+    /// The slug of one organisation; left out, all whose log the caller may read.
+    #[param(example = "acme")]
+    organization: Option<String>,
+}
+
+/// A query that was understood.
+pub(super) struct Filter {
+    pub(super) wanted: Wanted,
+    pub(super) after: Position,
+    pub(super) limit: usize,
+}
+
+/// Which records are taken.
+#[derive(Default)]
+pub(super) struct Wanted {
+    actors: Option<Vec<Actor>>,
+    target: Option<String>,
+    name: Option<&'static str>,
+    pub(super) since: Option<Timestamp>,
+    pub(super) until: Option<Timestamp>,
+}
+
+impl EventQuery {
+    pub(super) fn organization(&self) -> Option<&str> {
+        self.organization.as_deref()
+    }
+
+    /// Reads the query. Names of actors are looked up in these organisations only, so that nobody
+    /// learns here who has an account.
+    ///
+    /// # Errors
+    /// 422.
+    pub(super) fn check(&self, directory: &Directory, orgs: &[OrgId]) -> Result<Filter, Problem> {
+        let mut fields = Fields::default();
+        let name = self.r#type.as_deref().and_then(|wanted| {
+            let name = Event::NAMES.iter().find(|name| **name == wanted);
+            if name.is_none() {
+                fields.refuse("type", "is not a type of event, such as ServiceCreated");
+            }
+            name.copied()
+        });
+        let after = self.after.as_deref().map(str::parse);
+        if matches!(after, Some(Err(_))) {
+            fields.refuse("after", "must be a position, such as the `next` of a page");
+        }
+        let wanted = Wanted {
+            actors: self
+                .actor
+                .as_deref()
+                .map(|named| actors_named(directory, orgs, named)),
+            target: self.target.clone(),
+            name,
+            since: fields.optional("since", self.since.as_deref()),
+            until: fields.optional("until", self.until.as_deref()),
+        };
+        fields.check()?;
+        Ok(Filter {
+            wanted,
+            after: Position::new(after.and_then(Result::ok).unwrap_or_default()),
+            limit: answer::limit(self.limit.as_deref())?,
+        })
+    }
+}
+
+impl Wanted {
+    /// Whether this record is wanted, apart from its target and its time.
+    pub(super) fn takes(&self, record: &Record) -> bool {
+        self.name.is_none_or(|name| record.event.name() == name)
+            && self
+                .actors
+                .as_ref()
+                .is_none_or(|actors| actors.contains(&record.origin.actor))
+    }
+
+    /// Whether a record about this is wanted.
+    pub(super) fn takes_target(&self, target: Target) -> bool {
+        self.target
+            .as_ref()
+            .is_none_or(|wanted| *wanted == target.to_string())
+    }
+}
+
+/// Everybody in these organisations who is called so.
+fn actors_named(directory: &Directory, orgs: &[OrgId], named: &str) -> Vec<Actor> {
+    let id = match named.split_once(':') {
+        Some(("user", id)) => id.parse().ok().map(Actor::User),
+        Some(("service", id)) => id.parse().ok().map(Actor::Service),
+        Some(("entitlement", id)) => id.parse().ok().map(Actor::Entitlement),
+        Some(_) => None,
+        None => (named == "system").then_some(Actor::System),
+    };
+    let user = match named.parse::<Email>() {
+        Ok(email) => directory.user_by_email(email.as_str()),
+        Err(_) => directory.user_by_slug(named),
+    };
+    let member = user
+        .filter(|user| orgs.iter().any(|org| user.orgs.contains(org)))
+        .map(|user| Actor::User(user.id));
+    let services = orgs
+        .iter()
+        .filter_map(|org| directory.service_by_slug(*org, named))
+        .map(|service| Actor::Service(service.id));
+    id.into_iter().chain(member).chain(services).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use keyledger_domain::id::{RequestId, UserId};
+    use keyledger_domain::org::OrgCreated;
+    use keyledger_domain::user::Registration;
+    use keyledger_domain::{Origin, PasswordHash, Personal};
+
+    use super::*;
+
+    const ORG: OrgId = OrgId::from_bytes([1; 16]);
+    const ADA: UserId = UserId::from_bytes([2; 16]);
+
+    fn founded() -> Record {
+        let registered = Registration {
+            email: Personal::Known("ada@example.com".parse().unwrap()),
+            name: Personal::Known("Ada".parse().unwrap()),
+            slug: Personal::Known("ada".parse().unwrap()),
+            password: Personal::Known(PasswordHash::from_phc("$".to_owned())),
+        };
+        let origin = Origin {
+            actor: Actor::User(ADA),
+            ..Origin::system(RequestId::from_bytes([3; 16]))
+        };
+        Record {
+            position: Position::new(1),
+            at: Timestamp::default(),
+            clock_behind_micros: 0,
+            origin,
+            organizations: vec![ORG],
+            event: Event::OrgCreated(OrgCreated {
+                org: ORG,
+                slug: "acme".parse().unwrap(),
+                name: "Acme".parse().unwrap(),
+                owner: ADA,
+                registered: Some(registered),
+            }),
+        }
+    }
+
+    fn check(query: &EventQuery, orgs: &[OrgId]) -> Result<Filter, Problem> {
+        let mut directory = Directory::default();
+        directory.apply(&founded());
+        query.check(&directory, orgs)
+    }
+
+    fn by(actor: &str) -> EventQuery {
+        EventQuery {
+            actor: Some(actor.to_owned()),
+            ..EventQuery::default()
+        }
+    }
+
+    #[test]
+    fn an_actor_is_named_by_id_address_or_slug() {
+        for named in [&Actor::User(ADA).to_string(), "ADA@example.com", "ada"] {
+            let filter = check(&by(named), &[ORG]).unwrap();
+            assert!(filter.wanted.takes(&founded()), "{named}");
+        }
+        for named in ["system", "user:ada", "nobody", "service:1", ""] {
+            let filter = check(&by(named), &[ORG]).unwrap();
+            assert!(!filter.wanted.takes(&founded()), "{named}");
+        }
+    }
+
+    #[test]
+    fn who_is_in_another_organisation_is_nobody_here() {
+        let elsewhere = OrgId::from_bytes([9; 16]);
+        for named in ["ada@example.com", "ada"] {
+            let filter = check(&by(named), &[elsewhere]).unwrap();
+            assert!(!filter.wanted.takes(&founded()), "{named}");
+        }
+    }
+
+    #[test]
+    fn types_and_targets_are_compared_as_events_tell_them() {
+        let query = |name: &str, target: String| EventQuery {
+            r#type: Some(name.to_owned()),
+            target: Some(target),
+            ..EventQuery::default()
+        };
+        let target = Target::Organization(ORG);
+        let good = check(&query("OrgCreated", target.to_string()), &[ORG]).unwrap();
+        assert!(good.wanted.takes(&founded()) && good.wanted.takes_target(target));
+        let other = check(&query("TeamCreated", "team:1".to_owned()), &[ORG]).unwrap();
+        assert!(!other.wanted.takes(&founded()) && !other.wanted.takes_target(target));
+    }
+
+    #[test]
+    fn n128_what_cannot_be_is_told_by_its_field() {
+        let some = |text: &str| Some(text.to_owned());
+        let none = EventQuery::default;
+        let wrong = [
+            (
+                "type",
+                EventQuery {
+                    r#type: some("orgCreated"),
+                    ..none()
+                },
+            ),
+            (
+                "after",
+                EventQuery {
+                    after: some("-1"),
+                    ..none()
+                },
+            ),
+            (
+                "since",
+                EventQuery {
+                    since: some("yesterday"),
+                    ..none()
+                },
+            ),
+            (
+                "until",
+                EventQuery {
+                    until: some("2027"),
+                    ..none()
+                },
+            ),
+            (
+                "limit",
+                EventQuery {
+                    limit: some("NaN"),
+                    ..none()
+                },
+            ),
+            (
+                "limit",
+                EventQuery {
+                    limit: some("1001"),
+                    ..none()
+                },
+            ),
+        ];
+        for (field, query) in wrong {
+            let problem = check(&query, &[ORG]).err().expect(field);
+            assert!(problem.detail().starts_with(field), "{}", problem.detail());
+        }
+        assert!(check(&none(), &[ORG]).is_ok());
+    }
+}

@@ -1,0 +1,75 @@
+//! `POST /v1/keys/verify`: an API asks whether the key it was shown is good.
+
+use core::net::IpAddr;
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::body::{Fields, Json};
+use crate::caller::Caller;
+use crate::problem::{Problem, ProblemBody};
+use crate::verify::{self, Question, Verdict};
+
+/// The most scopes that may be asked for at once.
+const SCOPES_MAX: usize = 64;
+
+/// The key that was shown, and what it must be good for.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyKey {
+    /// The key as it was shown.
+    key: String,
+    /// The scopes it must have, all of them.
+    #[serde(default)]
+    #[schema(example = json!(["files:read"]))]
+    scopes: Vec<String>,
+    /// The address it was shown from, for keys with an allow-list.
+    #[schema(example = "203.0.113.7")]
+    ip: Option<String>,
+}
+
+/// Is this key good?
+///
+/// # Errors
+/// 401 and 403 for the caller; whatever is wrong with the key itself is a 200 that says so.
+#[utoipa::path(post, path = "/v1/keys/verify", tag = "keys", request_body = VerifyKey,
+    responses(
+        (status = 200, body = Verdict, description = "The answer, good or bad."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller lacks keys:verify."),
+        (status = 422, body = ProblemBody, description = "A field is not right.")))]
+pub async fn verify_key(
+    app: web::Data<App>,
+    caller: Caller,
+    Json(body): Json<VerifyKey>,
+) -> Result<HttpResponse, Problem> {
+    let mut fields = Fields::default();
+    let ip = body.ip.as_deref().and_then(|ip| {
+        let parsed = ip.parse::<IpAddr>().ok();
+        if parsed.is_none() {
+            fields.refuse("ip", "must be an IPv4 or IPv6 address");
+        }
+        parsed
+    });
+    if body.scopes.len() > SCOPES_MAX {
+        fields.refuse("scopes", format!("may name at most {SCOPES_MAX}"));
+    }
+    fields.check()?;
+    let question = Question {
+        key: &body.key,
+        scopes: &body.scopes,
+        ip,
+        now: app.now(),
+    };
+    let answer = {
+        let directory = app.directory();
+        verify::verify(&directory, app.peppers(), caller.authority(), &question)?
+    };
+    if let Some((id, version)) = answer.pending {
+        // The new secret of a rotation is shown for the first time, to an API that asks us.
+        app.activate(caller.origin(), id, version).await?;
+    }
+    Ok(HttpResponse::Ok().json(answer.verdict))
+}

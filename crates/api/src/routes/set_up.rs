@@ -1,0 +1,109 @@
+//! `POST /v1/setup`: the first owner comes in with the code that the server printed.
+
+use actix_web::{HttpResponse, web};
+use keyledger_domain::id::{OrgId, UserId};
+use keyledger_domain::org::SetUp;
+use keyledger_domain::text::{DisplayName, Email, Slug};
+use keyledger_domain::user::NewUser;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::answer;
+use crate::app::App;
+use crate::body::{Fields, Json};
+use crate::caller::{Caller, Origin, Visitor};
+use crate::problem::{Problem, ProblemBody};
+
+/// The first owner and their organisation.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FirstOwner {
+    /// The one-time code that the server printed.
+    pub(crate) code: Option<String>,
+    /// What the owner logs in with.
+    #[schema(example = "ada@example.com")]
+    pub(crate) email: Option<String>,
+    /// The owner's password, at least 8 characters.
+    #[schema(format = Password)]
+    pub(crate) password: Option<String>,
+    /// The organisation's slug.
+    #[schema(example = "acme")]
+    pub(crate) organization: Option<String>,
+    /// The owner's name; the address where it is left out.
+    pub(crate) name: Option<String>,
+}
+
+/// What was set up.
+#[derive(Serialize, ToSchema)]
+pub struct FirstOwnerMade {
+    /// The owner's address.
+    email: String,
+    /// The organisation's slug.
+    organization: String,
+}
+
+/// Make the first owner and their organisation.
+///
+/// # Errors
+/// 404 without the right code, and for ever once there is an owner; 422.
+#[utoipa::path(post, path = "/v1/setup", tag = "setup", security(()), request_body = FirstOwner,
+    responses(
+        (status = 201, body = FirstOwnerMade, description = "The server has its first owner."),
+        (status = 404, body = ProblemBody, description = "Not the code, or set up already."),
+        (status = 422, body = ProblemBody, description = "A field is not right.")))]
+pub async fn set_up(
+    app: web::Data<App>,
+    visitor: Visitor,
+    Json(body): Json<FirstOwner>,
+) -> Result<HttpResponse, Problem> {
+    let (position, made) = app.set_up(visitor.origin, body).await?;
+    Ok(answer::created(position, &made))
+}
+
+impl App {
+    /// Makes the first owner, for the route and for the page.
+    ///
+    /// # Errors
+    /// As [`set_up`].
+    pub(crate) async fn set_up(
+        &self,
+        origin: Origin,
+        body: FirstOwner,
+    ) -> Result<(keyledger_domain::Position, FirstOwnerMade), Problem> {
+        self.setup_code()
+            .check(body.code.as_deref().unwrap_or_default())?;
+        let mut fields = Fields::default();
+        let email: Option<Email> = fields.required("email", body.email.as_deref());
+        let slug: Option<Slug> = fields.required("organization", body.organization.as_deref());
+        let name: Option<DisplayName> = fields.optional("name", body.name.as_deref());
+        let password = fields.new_password("password", body.password);
+        let (email, slug) = (fields.take(email)?, fields.take(slug)?);
+        let password = self.passwords().hash(fields.take(password)?).await?;
+        let as_name = |text: &str| text.parse::<DisplayName>().map_err(|_| Problem::internal());
+        let owner = NewUser {
+            user: UserId::from_random(self.random()?),
+            name: name.map_or_else(|| as_name(local_part(&email)), Ok)?,
+            email: email.clone(),
+            password,
+        };
+        let org = OrgId::from_random(self.random()?);
+        let command = SetUp {
+            org,
+            name: as_name(slug.as_str())?,
+            slug: slug.clone(),
+            owner,
+        };
+        let committed = self.execute(&Caller::system(origin), command).await?;
+        self.setup_code().spend();
+        let made = FirstOwnerMade {
+            email: email.to_string(),
+            organization: slug.to_string(),
+        };
+        Ok((committed.position, made))
+    }
+}
+
+/// What an account is called until its owner says otherwise.
+pub(crate) fn local_part(email: &Email) -> &str {
+    email.as_str().split('@').next().unwrap_or_default()
+}

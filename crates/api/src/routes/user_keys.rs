@@ -1,0 +1,623 @@
+//! `/user/keys`: a person's own keys (document 002).
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use keyledger_domain::api_key::{
+    Activation, NewApiKey, OtherSecret, RestrictApiKey, RevealApiKey, RotateApiKey, SwitchApiKey,
+    UndoApiKeyRotation,
+};
+use keyledger_domain::credential::preview;
+use keyledger_domain::id::{KeyId, UserId};
+use keyledger_domain::scope::built_in;
+use keyledger_domain::text::{DisplayName, Handle};
+use keyledger_domain::user_key::{CreateUserKey, KeyLabel, RenameUserKey, RevokeUserKey, UserKey};
+use keyledger_domain::{
+    Actor, ApiKey, Command, CredentialId, CredentialKind, Directory, Environment, Plaintext,
+    Position, Refusal, Scope, SealedSecret, Timestamp,
+};
+use keyledger_ledger::vault::SealedFor;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::answer::{self, Page, PageQuery};
+use crate::app::App;
+use crate::body::{Fields, Json};
+use crate::caller::Caller;
+use crate::problem::{Problem, ProblemBody};
+use crate::restrictions::{self, Restrictions};
+
+/// A key of the caller's own.
+#[derive(Serialize, ToSchema)]
+pub struct UserKeyView {
+    /// The identifier; it stays the same through every rotation.
+    id: String,
+    /// The name that its owner chose.
+    handle: Option<String>,
+    /// A longer name for people.
+    alias: Option<String>,
+    /// The key itself, to its owner only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    /// What may be shown of it to anybody.
+    #[schema(example = "sk_live_3kTMd9wQx_****")]
+    preview: String,
+    /// `live` or `test`.
+    #[schema(value_type = String)]
+    environment: Environment,
+    /// What it may do; `null` for all that its owner may.
+    #[schema(value_type = Option<Vec<String>>)]
+    scopes: Option<Vec<Scope>>,
+    /// The networks it may be used from; empty for any.
+    allowed_cidrs: Vec<String>,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// The same, in the words of document 002.
+    #[serde(rename = "createdAt")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at_002: Timestamp,
+    /// When it ends; `null` for never.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// When it was last used; `null` for never or not known.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Timestamp>,
+    /// When its secret was last replaced.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    rotated_at: Option<Timestamp>,
+    /// Since when it is switched off.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    disabled_at: Option<Timestamp>,
+    /// A rotation that is not over.
+    rotation: Option<RotationView>,
+}
+
+/// A rotation that is not over.
+#[derive(Serialize, ToSchema)]
+pub struct RotationView {
+    /// `pending`: the new secret waits for its first use. `grace`: the old one is still good.
+    #[schema(example = "grace")]
+    state: &'static str,
+    /// Until when the old secret is good.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// How long the old secret stays good once the new one was used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grace_seconds: Option<u64>,
+}
+
+impl RotationView {
+    pub(crate) fn of(key: &ApiKey, now: Timestamp) -> Option<Self> {
+        match key.other.as_deref() {
+            Some(OtherSecret::Pending { grace_seconds, .. }) => Some(Self {
+                state: "pending",
+                until: None,
+                grace_seconds: Some(*grace_seconds),
+            }),
+            Some(OtherSecret::Retiring { until, .. }) if now < *until => Some(Self {
+                state: "grace",
+                until: Some(*until),
+                grace_seconds: None,
+            }),
+            Some(OtherSecret::Retiring { .. }) | None => None,
+        }
+    }
+}
+
+impl UserKeyView {
+    pub(crate) fn of(
+        directory: &Directory,
+        key: &UserKey,
+        token: Option<String>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let api_key = directory.api_key(key.credential)?;
+        let issued = &api_key.issued;
+        let rotation = RotationView::of(api_key, now);
+        Some(Self {
+            id: key.id.to_string(),
+            handle: match &key.label {
+                KeyLabel::Handle(handle) => Some(handle.to_string()),
+                KeyLabel::OwnToken => None,
+            },
+            alias: key.alias.as_ref().map(ToString::to_string),
+            token,
+            preview: preview(issued.kind, issued.environment, issued.id),
+            environment: issued.environment,
+            scopes: api_key
+                .scopes
+                .as_ref()
+                .map(|scopes| scopes.iter().cloned().collect()),
+            allowed_cidrs: api_key
+                .allowed_cidrs
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            created_at: issued.created_at,
+            created_at_002: issued.created_at,
+            expires_at: api_key.expires_at,
+            last_used_at: None,
+            rotated_at: api_key.rotated_at,
+            disabled_at: api_key.disabled_at,
+            rotation,
+        })
+    }
+}
+
+/// A key to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUserKey {
+    /// Its name: lower-case letters and digits, in groups joined by hyphens.
+    #[schema(example = "laptop", max_length = 64)]
+    handle: Option<String>,
+    /// A longer name for people.
+    alias: Option<String>,
+    /// What it may do; left out, all that its owner may.
+    #[schema(example = json!(["files:read"]))]
+    scopes: Option<Vec<String>>,
+    /// `live` or `test`; `live` where it is left out.
+    environment: Option<String>,
+    /// When it ends: it is good while now is before.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    /// The networks it may be used from; left out, any.
+    #[schema(example = json!(["203.0.113.0/24"]))]
+    allowed_cidrs: Option<Vec<String>>,
+}
+
+/// Make a key for myself. Its token comes back here, and again from `GET`.
+///
+/// # Errors
+/// 401, 403 for more than the caller has, 409 for a handle that is taken, 422.
+#[utoipa::path(post, path = "/v1/user/keys", tag = "user keys", request_body = NewUserKey,
+    responses(
+        (status = 201, body = UserKeyView, description = "The key, with its token."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "More than the caller has."),
+        (status = 409, body = ProblemBody, description = "The handle is taken."),
+        (status = 422, body = ProblemBody, description = "A field is not right.")))]
+pub async fn create_user_key(
+    app: web::Data<App>,
+    caller: Caller,
+    Json(body): Json<NewUserKey>,
+) -> Result<HttpResponse, Problem> {
+    let user = require_user(&caller)?;
+    let mut fields = Fields::default();
+    let handle: Option<Handle> = fields.required("handle", body.handle.as_deref());
+    let alias: Option<DisplayName> = fields.optional("alias", body.alias.as_deref());
+    let restrictions = Restrictions {
+        scopes: body.scopes,
+        environment: body.environment,
+        expires_at: body.expires_at,
+        allowed_cidrs: body.allowed_cidrs,
+    };
+    let limits = restrictions.check(&mut fields)?;
+    let label = KeyLabel::Handle(fields.take(handle)?);
+    let (token, key, position) = app
+        .issue_user_key(&caller, user, label, alias, &limits)
+        .await?;
+    let view = app.view_user_key(key, Some(token))?;
+    Ok(answer::created(position, &view))
+}
+
+/// List my keys, by handle. Tokens are not in lists.
+///
+/// # Errors
+/// 401, 403.
+#[utoipa::path(get, path = "/v1/user/keys", tag = "user keys", params(PageQuery),
+    responses(
+        (status = 200, body = Page<UserKeyView>, description = "A page of keys."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller is no user, or lacks keys:read.")))]
+pub async fn list_user_keys(
+    app: web::Data<App>,
+    caller: Caller,
+    page: web::Query<PageQuery>,
+) -> Result<HttpResponse, Problem> {
+    let user = require_user(&caller)?;
+    let limit = page.limit()?;
+    let directory = app.directory();
+    directory.require_own(caller.authority(), built_in::KEYS_READ)?;
+    let now = app.now();
+    let keys = &directory.user(user).ok_or(Refusal::CredentialEnded)?.keys;
+    let from = page.after().map_or(Bound::Unbounded, Bound::Excluded);
+    let seen = keys
+        .range::<str, _>((from, Bound::Unbounded))
+        .filter_map(|(handle, id)| Some((handle, directory.user_key(*id)?)))
+        .filter(|(_, key)| directory.sees_key(caller.authority(), key.credential))
+        .filter_map(|(handle, key)| Some((handle, UserKeyView::of(&directory, key, None, now)?)));
+    let page = Page::of(
+        seen,
+        limit,
+        |(handle, _)| handle.to_string(),
+        |(_, view)| view,
+    );
+    Ok(HttpResponse::Ok().json(page))
+}
+
+/// Read one of my keys. With the password, or with that very key, its token is in the answer, and
+/// that it was read is in the audit log.
+///
+/// # Errors
+/// 401, 403, 404.
+#[utoipa::path(get, path = "/v1/user/keys/{handle}", tag = "user keys",
+    params(("handle" = String, Path, description = "The key's handle.")),
+    responses(
+        (status = 200, body = UserKeyView, description = "The key."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller is no user, or lacks keys:read."),
+        (status = 404, body = ProblemBody, description = "No such key.")))]
+pub async fn read_user_key(
+    app: web::Data<App>,
+    caller: Caller,
+    handle: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let (key, credential) = {
+        let directory = app.directory();
+        directory.require_own(caller.authority(), built_in::KEYS_READ)?;
+        let key = find(&directory, &caller, &handle)?;
+        (key.id, key.credential)
+    };
+    let opens = caller.authority().is_password_backed()
+        || caller.authority().credential() == Some(credential);
+    let token = if opens {
+        app.reveal(&caller, credential).await?
+    } else {
+        None
+    };
+    Ok(HttpResponse::Ok().json(app.view_user_key(key, token)?))
+}
+
+/// What is to be changed of a key; what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangedUserKey {
+    /// A longer name for people; `null` for none.
+    #[serde(default, deserialize_with = "restrictions::given")]
+    #[schema(value_type = Option<String>)]
+    alias: Option<Option<String>>,
+    /// What it may do; `null` for all that its owner may.
+    #[serde(default, deserialize_with = "restrictions::given")]
+    #[schema(value_type = Option<Vec<String>>)]
+    scopes: Option<Option<Vec<String>>>,
+    /// When it ends; `null` for never.
+    #[serde(default, deserialize_with = "restrictions::given")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Option<String>>,
+    /// The networks it may be used from; empty for any.
+    allowed_cidrs: Option<Vec<String>>,
+    /// `true` switches it off, `false` on again.
+    disabled: Option<bool>,
+}
+
+/// Change one of my keys: its alias, its limits, or switch it off and on. One thing at a time is
+/// one entry in the audit log; several in one body are several, in this order.
+///
+/// # Errors
+/// 401, 403, 404, 422.
+#[utoipa::path(patch, path = "/v1/user/keys/{handle}", tag = "user keys", request_body = ChangedUserKey,
+    params(("handle" = String, Path, description = "The key's handle.")),
+    responses(
+        (status = 200, body = UserKeyView, description = "The key as it is now."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "More than the caller has."),
+        (status = 404, body = ProblemBody, description = "No such key."),
+        (status = 422, body = ProblemBody, description = "A field is not right.")))]
+pub async fn change_user_key(
+    app: web::Data<App>,
+    caller: Caller,
+    handle: web::Path<String>,
+    Json(body): Json<ChangedUserKey>,
+) -> Result<HttpResponse, Problem> {
+    let (key, id) = app.find_user_key(&caller, &handle)?;
+    let mut fields = Fields::default();
+    let alias = body
+        .alias
+        .map(|alias| alias.and_then(|alias| fields.optional::<DisplayName>("alias", Some(&alias))));
+    let restrict = restrictions::change(
+        id,
+        body.scopes,
+        body.expires_at,
+        body.allowed_cidrs,
+        &mut fields,
+    )?;
+    let mut commands: Vec<Command> = Vec::new();
+    // The limits first: they are what can be refused, and then nothing has happened.
+    commands.extend(restrict.map(RestrictApiKey::into));
+    commands.extend(alias.map(|alias| RenameUserKey { key, alias }.into()));
+    commands.extend(
+        body.disabled
+            .map(|disabled| SwitchApiKey { id, disabled }.into()),
+    );
+    let mut position = app.directory().position();
+    for command in commands {
+        position = app.execute(&caller, command).await?.position;
+    }
+    Ok(answer::done(position, &app.view_user_key(key, None)?))
+}
+
+/// Revoke one of my keys for ever. Its handle is free again.
+///
+/// # Errors
+/// 401, 403, 404.
+#[utoipa::path(delete, path = "/v1/user/keys/{handle}", tag = "user keys",
+    params(("handle" = String, Path, description = "The key's handle.")),
+    responses(
+        (status = 204, description = "Revoked."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller is no user, or lacks keys:write."),
+        (status = 404, body = ProblemBody, description = "No such key.")))]
+pub async fn delete_user_key(
+    app: web::Data<App>,
+    caller: Caller,
+    handle: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let (key, _) = app.find_user_key(&caller, &handle)?;
+    let committed = app.execute(&caller, RevokeUserKey { key }).await?;
+    Ok(answer::gone(committed.position))
+}
+
+/// How a key is to be rotated.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// How long the old secret stays good, in seconds; 0, at once, where it is left out.
+    #[schema(maximum = 2_592_000)]
+    grace_seconds: Option<u64>,
+    /// `now`, or `first_use`: the new secret waits until it is used, then the old one's grace begins.
+    #[schema(example = "now")]
+    activate: Option<String>,
+}
+
+impl Rotation {
+    /// What the body says.
+    ///
+    /// # Errors
+    /// 422.
+    pub(crate) fn activation(&self) -> Result<Activation, Problem> {
+        let grace_seconds = self.grace_seconds.unwrap_or(0);
+        match self.activate.as_deref() {
+            None | Some("now") => Ok(Activation::Now { grace_seconds }),
+            Some("first_use") => Ok(Activation::FirstUse { grace_seconds }),
+            Some(_) => Err(Problem::field("activate", "must be now or first_use")),
+        }
+    }
+}
+
+/// Give one of my keys a new secret; it keeps its id.
+///
+/// # Errors
+/// 401, 403, 404, 409 while an earlier rotation is under way, 422.
+#[utoipa::path(post, path = "/v1/user/keys/{handle}/rotate", tag = "user keys", request_body = Rotation,
+    params(("handle" = String, Path, description = "The key's handle.")),
+    responses(
+        (status = 200, body = UserKeyView, description = "The key with its new token."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "More than the caller has."),
+        (status = 404, body = ProblemBody, description = "No such key."),
+        (status = 409, body = ProblemBody, description = "An earlier rotation is under way."),
+        (status = 422, body = ProblemBody, description = "A field is not right.")))]
+pub async fn rotate_user_key(
+    app: web::Data<App>,
+    caller: Caller,
+    handle: web::Path<String>,
+    Json(body): Json<Rotation>,
+) -> Result<HttpResponse, Problem> {
+    let (key, id) = app.find_user_key(&caller, &handle)?;
+    let (token, position) = app.rotate(&caller, id, body.activation()?).await?;
+    Ok(answer::done(
+        position,
+        &app.view_user_key(key, Some(token))?,
+    ))
+}
+
+/// Take back a rotation whose new secret was not used yet.
+///
+/// # Errors
+/// 401, 403, 404, 409 when there is none to take back.
+#[utoipa::path(delete, path = "/v1/user/keys/{handle}/rotate", tag = "user keys",
+    params(("handle" = String, Path, description = "The key's handle.")),
+    responses(
+        (status = 200, body = UserKeyView, description = "The key as it was before."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller is no user, or lacks keys:write."),
+        (status = 404, body = ProblemBody, description = "No such key."),
+        (status = 409, body = ProblemBody, description = "Nothing waits to be taken back.")))]
+pub async fn undo_user_key_rotation(
+    app: web::Data<App>,
+    caller: Caller,
+    handle: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let (key, id) = app.find_user_key(&caller, &handle)?;
+    let committed = app.execute(&caller, UndoApiKeyRotation { id }).await?;
+    Ok(answer::done(
+        committed.position,
+        &app.view_user_key(key, None)?,
+    ))
+}
+
+/// The person who calls; nobody else has keys of their own.
+pub(crate) fn require_user(caller: &Caller) -> Result<UserId, Problem> {
+    match caller.authority().actor {
+        Actor::User(user) => Ok(user),
+        Actor::System | Actor::Service(_) | Actor::Entitlement(_) => Err(Refusal::UsersOnly.into()),
+    }
+}
+
+fn find<'d>(
+    directory: &'d Directory,
+    caller: &Caller,
+    handle: &str,
+) -> Result<&'d UserKey, Problem> {
+    let user = require_user(caller)?;
+    directory
+        .key_by_handle(user, handle)
+        .filter(|key| directory.sees_key(caller.authority(), key.credential))
+        .ok_or_else(|| Refusal::Unknown(keyledger_domain::refusal::Noun::Key).into())
+}
+
+impl App {
+    fn find_user_key(
+        &self,
+        caller: &Caller,
+        handle: &str,
+    ) -> Result<(KeyId, CredentialId), Problem> {
+        let directory = self.directory();
+        // A stranger to the right learns nothing of the handle; the domain asks again.
+        directory.require_own(caller.authority(), built_in::KEYS_WRITE)?;
+        let key = find(&directory, caller, handle)?;
+        Ok((key.id, key.credential))
+    }
+
+    /// Makes a key for a person and gives its plaintext, this once.
+    ///
+    /// # Errors
+    /// As [`create_user_key`].
+    pub(crate) async fn issue_user_key(
+        &self,
+        caller: &Caller,
+        user: UserId,
+        label: KeyLabel,
+        alias: Option<DisplayName>,
+        limits: &restrictions::Limits,
+    ) -> Result<(String, KeyId, Position), Problem> {
+        let plaintext = self.draw(CredentialKind::UserKey, limits.environment, None)?;
+        let key = KeyId::from_random(self.random()?);
+        let id = plaintext.id();
+        let command = CreateUserKey {
+            key,
+            label,
+            alias,
+            sealed: Some(self.seal(&user, id, 1, &plaintext)?),
+            api_key: NewApiKey {
+                id,
+                environment: limits.environment,
+                digest: self.digest(plaintext.as_bytes())?,
+                scopes: limits.scopes.clone(),
+                expires_at: limits.expires_at,
+                allowed_cidrs: Arc::clone(&limits.allowed_cidrs),
+            },
+        };
+        let committed = self.execute(caller, command).await?;
+        Ok((plaintext.expose_once(), key, committed.position))
+    }
+
+    /// Gives any key a new secret and gives its plaintext, this once.
+    ///
+    /// # Errors
+    /// As [`rotate_user_key`].
+    pub(crate) async fn rotate(
+        &self,
+        caller: &Caller,
+        id: CredentialId,
+        activation: Activation,
+    ) -> Result<(String, Position), Problem> {
+        let (kind, environment, version, retrievable_by) = {
+            let directory = self.directory();
+            let key = directory
+                .api_key(id)
+                .ok_or(Refusal::Unknown(keyledger_domain::refusal::Noun::Key))?;
+            let retrievable_by = match key.issued.holder.actor() {
+                Actor::User(user) => key.secret.sealed.is_some().then_some(user),
+                Actor::System | Actor::Service(_) | Actor::Entitlement(_) => None,
+            };
+            let (kind, environment) = (key.issued.kind, key.issued.environment);
+            (kind, environment, key.newest_version() + 1, retrievable_by)
+        };
+        let plaintext = self.draw(kind, environment, Some(id))?;
+        let digest = self.digest(plaintext.as_bytes())?;
+        let sealed = match retrievable_by {
+            Some(user) => Some(self.seal(&user, id, version, &plaintext)?),
+            None => None,
+        };
+        let command = RotateApiKey {
+            id,
+            version,
+            digest,
+            sealed,
+            activation,
+        };
+        let committed = self.execute(caller, command).await?;
+        Ok((plaintext.expose_once(), committed.position))
+    }
+
+    fn seal(
+        &self,
+        user: &UserId,
+        id: CredentialId,
+        version: u32,
+        plaintext: &Plaintext,
+    ) -> Result<SealedSecret, Problem> {
+        let (owner, key) = (user.to_bytes(), id.to_bytes());
+        let purpose = SealedFor::RetrievableKey {
+            org: &owner,
+            key: &key,
+            secret_version: version,
+        };
+        let sealed = self
+            .vault()
+            .seal(&purpose, plaintext.as_bytes(), self.rng());
+        sealed
+            .map(SealedSecret::from_bytes)
+            .map_err(|_| Problem::internal())
+    }
+
+    /// Unseals a retrievable key for its owner, once the ledger has that it was read.
+    ///
+    /// # Errors
+    /// 403 unless the caller's password or session, or that very key, stands behind it.
+    pub(crate) async fn reveal(
+        &self,
+        caller: &Caller,
+        id: CredentialId,
+    ) -> Result<Option<String>, Problem> {
+        let retrievable = self
+            .directory()
+            .api_key(id)
+            .is_some_and(|k| k.secret.sealed.is_some());
+        if !retrievable {
+            return Ok(None);
+        }
+        self.execute(caller, RevealApiKey { id }).await?;
+        // Read after the event: a rotation in between shows the newer secret, never an older one.
+        let (user, version, sealed) = {
+            let directory = self.directory();
+            let Some(key) = directory.api_key(id) else {
+                return Ok(None);
+            };
+            let Actor::User(user) = key.issued.holder.actor() else {
+                return Ok(None);
+            };
+            let Some(sealed) = key.secret.sealed.as_ref().and_then(|sealed| sealed.known()) else {
+                return Ok(None);
+            };
+            (user, key.secret.version, sealed.clone())
+        };
+        let (owner, key) = (user.to_bytes(), id.to_bytes());
+        let purpose = SealedFor::RetrievableKey {
+            org: &owner,
+            key: &key,
+            secret_version: version,
+        };
+        let opened = self.vault().open(&purpose, sealed.as_bytes()).map_err(|error| {
+            tracing::error!(credential = %id, %error, "a retrievable key could not be unsealed");
+            Problem::internal()
+        })?;
+        let text = String::from_utf8(opened.to_vec()).map_err(|_| Problem::internal())?;
+        Ok(Some(Plaintext::unsealed(text).expose_once()))
+    }
+
+    pub(crate) fn view_user_key(
+        &self,
+        key: KeyId,
+        token: Option<String>,
+    ) -> Result<UserKeyView, Problem> {
+        let directory = self.directory();
+        let key = directory.user_key(key);
+        key.and_then(|key| UserKeyView::of(&directory, key, token, self.now()))
+            .ok_or_else(|| Refusal::Unknown(keyledger_domain::refusal::Noun::Key).into())
+    }
+}

@@ -1,0 +1,229 @@
+//! The user's own token (document 000): one key that a person has without naming it.
+
+use actix_web::{HttpResponse, web};
+use keyledger_domain::api_key::Activation;
+use keyledger_domain::credential::preview;
+use keyledger_domain::scope::built_in;
+use keyledger_domain::user_key::KeyLabel;
+use keyledger_domain::{Actor, CredentialId, Environment, Refusal, Timestamp, refusal::Noun};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::answer;
+use crate::app::App;
+use crate::body::{Fields, Json};
+use crate::caller::{Caller, Visitor};
+use crate::passwords::Password;
+use crate::problem::{Problem, ProblemBody};
+use crate::restrictions::Limits;
+use crate::routes::user_keys::require_user;
+
+/// Who asks for their token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnTokenRequest {
+    /// The address, or the slug.
+    #[schema(example = "ada@example.com")]
+    email: Option<String>,
+    /// The password.
+    #[schema(format = Password)]
+    password: Option<String>,
+}
+
+/// The user's own token.
+#[derive(Serialize, ToSchema)]
+pub struct OwnToken {
+    /// The key itself.
+    token: String,
+}
+
+/// Read my own token by my password. It is made if there is none yet; that it was read is in the
+/// audit log.
+///
+/// # Errors
+/// 401 for a wrong password; 400 when the header names somebody else.
+#[utoipa::path(post, path = "/v1/user/token", tag = "user tokens", request_body = OwnTokenRequest,
+    security((), ("basic" = [])),
+    responses(
+        (status = 200, body = OwnToken, description = "The token."),
+        (status = 400, body = ProblemBody, description = "Header and body name two different users."),
+        (status = 401, body = ProblemBody, description = "Wrong address or password."),
+        (status = 422, body = ProblemBody, description = "A field is missing.")))]
+pub async fn read_own_token(
+    app: web::Data<App>,
+    visitor: Visitor,
+    Json(body): Json<OwnTokenRequest>,
+) -> Result<HttpResponse, Problem> {
+    let caller = match (visitor.caller, body.email, body.password) {
+        // A client may send Basic alone.
+        (Some(caller), None, None) if caller.authority().is_password_backed() => caller,
+        (other, Some(email), Some(password)) => {
+            let named = app
+                .caller_by_password(&email, Password::new(password), &visitor.origin)
+                .await?;
+            // Some clients send Basic as well; then both must be the same person.
+            if other.is_some_and(|other| other.authority() != named.authority()) {
+                return Err(Problem::several_credentials());
+            }
+            named
+        }
+        (_, email, password) => {
+            let mut fields = Fields::default();
+            for (name, missing) in [("email", email.is_none()), ("password", password.is_none())] {
+                if missing {
+                    fields.refuse(name, "this field is required");
+                }
+            }
+            fields.check()?;
+            return Err(Problem::internal());
+        }
+    };
+    let user = require_user(&caller)?;
+    let own = {
+        let directory = app.directory();
+        let key = directory.user(user).and_then(|user| user.own_token);
+        key.and_then(|key| directory.credential_of(key))
+    };
+    let token = match own {
+        Some(id) => match app.reveal(&caller, id).await? {
+            Some(token) => token,
+            // It cannot be read again, so asking for it is resetting it.
+            None => {
+                app.rotate(&caller, id, Activation::Now { grace_seconds: 0 })
+                    .await?
+                    .0
+            }
+        },
+        None => {
+            let limits = Limits {
+                scopes: None,
+                environment: Environment::Live,
+                expires_at: None,
+                allowed_cidrs: [].into(),
+            };
+            app.issue_user_key(&caller, user, KeyLabel::OwnToken, None, &limits)
+                .await?
+                .0
+        }
+    };
+    Ok(HttpResponse::Ok().json(OwnToken { token }))
+}
+
+/// A user's own token, as a list shows it.
+#[derive(Serialize, ToSchema)]
+pub struct OwnTokenView {
+    /// Its name that never changes, through every reset.
+    slug_perm: String,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created: Timestamp,
+    /// The key, masked.
+    #[schema(example = "sk_live_3kTMd9wQx_****")]
+    key: String,
+}
+
+/// All of a user's own tokens: one, or none yet.
+#[derive(Serialize, ToSchema)]
+pub struct OwnTokens {
+    /// How many they are.
+    count: usize,
+    /// The next page; there never is one.
+    next: Option<String>,
+    /// The page before; there never is one.
+    previous: Option<String>,
+    /// The tokens.
+    results: Vec<OwnTokenView>,
+}
+
+/// List my own tokens, masked.
+///
+/// # Errors
+/// 401, 403.
+#[utoipa::path(get, path = "/v1/user/tokens", tag = "user tokens",
+    responses(
+        (status = 200, body = OwnTokens, description = "The tokens."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller is no user, or lacks keys:read.")))]
+pub async fn list_own_tokens(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let user = require_user(&caller)?;
+    let directory = app.directory();
+    directory.require_own(caller.authority(), built_in::KEYS_READ)?;
+    let own = directory.user(user).and_then(|user| user.own_token);
+    let key = own
+        .and_then(|key| directory.credential_of(key))
+        .filter(|id| directory.sees_key(caller.authority(), *id))
+        .and_then(|id| directory.api_key(id));
+    let results: Vec<_> = key
+        .into_iter()
+        .map(|key| OwnTokenView {
+            slug_perm: key.issued.id.to_string(),
+            created: key.issued.created_at,
+            key: preview(key.issued.kind, key.issued.environment, key.issued.id),
+        })
+        .collect();
+    let count = results.len();
+    Ok(HttpResponse::Ok().json(OwnTokens {
+        count,
+        next: None,
+        previous: None,
+        results,
+    }))
+}
+
+/// A token that was reset.
+#[derive(Serialize, ToSchema)]
+pub struct RefreshedToken {
+    /// Its name, the same as before.
+    slug_perm: String,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created: Timestamp,
+    /// The new key.
+    key: String,
+}
+
+/// Reset my own token: a new key, and the old one is dead at once.
+///
+/// # Errors
+/// 401, 403, 404.
+#[utoipa::path(put, path = "/v1/user/tokens/{slug_perm}/refresh", tag = "user tokens",
+    params(("slug_perm" = String, Path, description = "The token's permanent name.")),
+    responses(
+        (status = 200, body = RefreshedToken, description = "The new key."),
+        (status = 401, body = ProblemBody, description = "The caller is not known."),
+        (status = 403, body = ProblemBody, description = "The caller is no user, or lacks keys:write."),
+        (status = 404, body = ProblemBody, description = "No such token.")))]
+pub async fn refresh_own_token(
+    app: web::Data<App>,
+    caller: Caller,
+    slug_perm: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let unknown = || Problem::from(Refusal::Unknown(Noun::Key));
+    let id: CredentialId = slug_perm.parse().map_err(|_| unknown())?;
+    let created = {
+        let directory = app.directory();
+        directory.require_own(caller.authority(), built_in::KEYS_WRITE)?;
+        let Actor::User(user) = caller.authority().actor else {
+            return Err(unknown());
+        };
+        let own = directory.user(user).and_then(|user| user.own_token);
+        let own = own
+            .and_then(|key| directory.credential_of(key))
+            .ok_or_else(unknown)?;
+        if own != id || !directory.sees_key(caller.authority(), id) {
+            return Err(unknown());
+        }
+        directory.api_key(id).ok_or_else(unknown)?.issued.created_at
+    };
+    let (key, position) = app
+        .rotate(&caller, id, Activation::Now { grace_seconds: 0 })
+        .await?;
+    Ok(answer::done(
+        position,
+        &RefreshedToken {
+            slug_perm: id.to_string(),
+            created,
+            key,
+        },
+    ))
+}

@@ -1,0 +1,171 @@
+//! The HTTP server: one while the ledger is replayed, which only says so, and then the real one on
+//! the same socket.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::{self, PayloadConfig};
+use actix_web::{App as Application, HttpResponse, HttpServer};
+use keyledger_ledger::Committer;
+use tokio::sync::oneshot;
+
+use crate::app::App;
+use crate::body::BODY_BYTES_MAX;
+use crate::caller::{Origin, Visitor};
+use crate::edge::{Edge, RequestIds};
+use crate::problem::Problem;
+use crate::routes::set_up::FirstOwner;
+use crate::{pages, routes};
+
+/// How long a connection may stay idle, in seconds.
+const KEEP_ALIVE_SECONDS: u64 = 75;
+/// How long the head of a request may take to arrive, in milliseconds.
+const HEAD_MILLISECONDS: u64 = 10_000;
+
+/// How the server is to run.
+pub struct ServerOptions {
+    /// The socket, bound and listening.
+    pub listener: TcpListener,
+    /// The number of HTTP workers.
+    pub workers: usize,
+    /// How long running requests may take to finish once the server is told to stop, in seconds.
+    pub shutdown_seconds: u64,
+}
+
+/// Why the server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop, and finished what was running.
+    ByRequest,
+    /// The ledger takes no changes any more.
+    LedgerStopped,
+}
+
+/// Serves until a signal comes or the ledger stops.
+///
+/// # Errors
+/// When the socket fails.
+pub fn run(
+    options: ServerOptions,
+    app: App,
+    ids: RequestIds,
+    committer: Committer,
+) -> io::Result<Ended> {
+    let app = web::Data::new(app);
+    let edge = Edge::new(Arc::new(ids));
+    actix_web::rt::System::new().block_on(async move {
+        let server = HttpServer::new(move || {
+            Application::new()
+                .app_data(app.clone())
+                .app_data(PayloadConfig::new(BODY_BYTES_MAX))
+                .app_data(web::QueryConfig::default().error_handler(|error, _| {
+                    Problem::unreadable(format!("The query is not right: {error}.")).into()
+                }))
+                .wrap(edge.clone())
+                .configure(routes::configure)
+                .configure(pages::configure)
+                .default_service(web::to(async |_: Visitor| {
+                    Err::<HttpResponse, _>(Problem::not_found())
+                }))
+        })
+        .workers(options.workers)
+        .keep_alive(std::time::Duration::from_secs(KEEP_ALIVE_SECONDS))
+        .client_request_timeout(std::time::Duration::from_millis(HEAD_MILLISECONDS))
+        .shutdown_timeout(options.shutdown_seconds)
+        .listen(options.listener)?
+        .run();
+        let handle = server.handle();
+        let watch = actix_web::rt::spawn(async move {
+            let _ = committer.ended().await;
+            handle.stop(true).await;
+        });
+        server.await?;
+        if watch.is_finished() {
+            Ok(Ended::LedgerStopped)
+        } else {
+            Ok(Ended::ByRequest)
+        }
+    })
+}
+
+/// Answers while the ledger is replayed: alive, but ready for nothing.
+pub struct Starting {
+    handle: ServerHandle,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Starting {
+    /// Begins to answer on a socket.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub fn begin(listener: TcpListener) -> io::Result<Self> {
+        let (send, receive) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("starting".to_owned())
+            .spawn(move || {
+                actix_web::rt::System::new().block_on(async move {
+                    let server = HttpServer::new(|| {
+                        Application::new()
+                            .route("/health/live", web::get().to(routes::health::read_live))
+                            .default_service(web::to(async || {
+                                Err::<HttpResponse, _>(Problem::unavailable(
+                                    "The ledger is being replayed; try again.",
+                                ))
+                            }))
+                    })
+                    .workers(1)
+                    .disable_signals()
+                    .listen(listener)?
+                    .run();
+                    // Nobody waits any more only if the start itself has failed.
+                    let _ = send.send(server.handle());
+                    server.await
+                })
+            })?;
+        match receive.blocking_recv() {
+            Ok(handle) => Ok(Self { handle, thread }),
+            Err(_) => match thread.join() {
+                Ok(Err(error)) => Err(error),
+                Ok(Ok(())) | Err(_) => Err(io::Error::other("the first server did not start")),
+            },
+        }
+    }
+
+    /// Hands the socket over.
+    ///
+    /// # Errors
+    /// When the socket failed meanwhile.
+    pub fn end(self) -> io::Result<()> {
+        actix_web::rt::System::new().block_on(self.handle.stop(false));
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the first server panicked")))
+    }
+}
+
+/// Makes the first owner from the environment, before anybody is served.
+///
+/// # Errors
+/// What the set-up form would say.
+pub fn bootstrap(
+    app: &App,
+    email: String,
+    password: &str,
+    organization: String,
+) -> Result<(), Problem> {
+    let owner = FirstOwner {
+        code: Some(String::new()),
+        email: Some(email),
+        password: Some(password.to_owned()),
+        organization: Some(organization),
+        name: None,
+    };
+    let origin = Origin::of_the_server(app.random()?);
+    actix_web::rt::System::new()
+        .block_on(app.set_up(origin, owner))
+        .map(|_| ())
+}

@@ -1,0 +1,251 @@
+//! Is this key good? The question this server exists for, and its hot path.
+
+use core::net::IpAddr;
+
+use keyledger_domain::api_key::{Ended, Holder};
+use keyledger_domain::directory::Directory;
+use keyledger_domain::org::Org;
+use keyledger_domain::scope::built_in;
+use keyledger_domain::{ApiKey, Authority, CredentialId, Environment, Refusal, Scopes, Timestamp};
+use keyledger_ledger::key_file::Peppers;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::lookup::{self, NoGood};
+
+/// The answer in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// It is good for all that was asked.
+    Valid,
+    /// It is none that the caller may know of.
+    NotFound,
+    /// Its time is over.
+    Expired,
+    /// It was revoked.
+    Revoked,
+    /// It is switched off.
+    Disabled,
+    /// It lacks a scope that was asked for.
+    InsufficientScope,
+    /// It may not be used from that address.
+    IpNotAllowed,
+    /// It was used too often.
+    RateLimited,
+}
+
+/// Who holds a key.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Owner {
+    /// `user`, `service` or `entitlement`.
+    #[schema(example = "service")]
+    pub r#type: &'static str,
+    /// Its identifier.
+    pub id: String,
+    /// A user's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// A user's or service's slug.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slug: Option<String>,
+    /// An entitlement's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+impl Owner {
+    /// The holder of a key, if there still is one.
+    pub(crate) fn of(directory: &Directory, holder: Holder) -> Option<Self> {
+        let (r#type, id, (email, slug, name)) = match holder {
+            Holder::User { user, .. } => {
+                let user = directory.user(user)?;
+                let known = (
+                    user.email.known().map(ToString::to_string),
+                    user.slug.known().map(ToString::to_string),
+                    None,
+                );
+                ("user", user.id.to_string(), known)
+            }
+            Holder::Service { service, .. } => {
+                let service = directory.service(service)?;
+                let slug = Some(service.slug.to_string());
+                ("service", service.id.to_string(), (None, slug, None))
+            }
+            Holder::Entitlement { entitlement, .. } => {
+                let token = directory.entitlement(entitlement)?;
+                (
+                    "entitlement",
+                    token.id.to_string(),
+                    (None, None, Some(token.name.to_string())),
+                )
+            }
+        };
+        Some(Self {
+            r#type,
+            id,
+            email,
+            slug,
+            name,
+        })
+    }
+}
+
+/// The answer to a verification.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Verdict {
+    /// Whether the key is good for all that was asked.
+    pub valid: bool,
+    /// The answer in one word.
+    pub code: Code,
+    /// When valid: the key, the same through every rotation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// When valid: who holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// When valid: the slug of the organisation in which it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    /// When valid: all that it may do in that organisation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub scopes: Option<Scopes>,
+    /// When valid: `live` or `test`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub environment: Option<Environment>,
+    /// When valid: when it ends, `null` for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Option<Timestamp>>,
+}
+
+impl Verdict {
+    const fn bad(code: Code) -> Self {
+        Self {
+            valid: false,
+            code,
+            id: None,
+            owner: None,
+            organization: None,
+            scopes: None,
+            environment: None,
+            expires_at: None,
+        }
+    }
+}
+
+impl From<NoGood> for Code {
+    fn from(reason: NoGood) -> Self {
+        match reason {
+            NoGood::NotFound => Self::NotFound,
+            NoGood::Ended(Ended::Revoked) => Self::Revoked,
+            NoGood::Ended(Ended::Disabled) => Self::Disabled,
+            NoGood::Ended(Ended::Expired) => Self::Expired,
+            NoGood::IpNotAllowed => Self::IpNotAllowed,
+        }
+    }
+}
+
+/// What is asked.
+pub(crate) struct Question<'a> {
+    /// What was shown to the API that asks us.
+    pub(crate) key: &'a str,
+    /// What it must be good for.
+    pub(crate) scopes: &'a [String],
+    /// Where it was shown from.
+    pub(crate) ip: Option<IpAddr>,
+    /// When.
+    pub(crate) now: Timestamp,
+}
+
+/// The answer, and a secret that was shown for the first time and now wants to be activated.
+pub(crate) struct Answer {
+    pub(crate) verdict: Verdict,
+    pub(crate) pending: Option<(CredentialId, u32)>,
+}
+
+impl From<Verdict> for Answer {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            pending: None,
+        }
+    }
+}
+
+/// Answers a verification.
+///
+/// A key of another organisation is not found, as if nobody had made it; so is a live key to a
+/// test credential.
+///
+/// # Errors
+/// When the caller may not ask at all.
+pub(crate) fn verify(
+    directory: &Directory,
+    peppers: &Peppers,
+    authority: &Authority,
+    question: &Question<'_>,
+) -> Result<Answer, Refusal> {
+    directory.require_anywhere(authority, built_in::KEYS_VERIFY)?;
+    let found = lookup::find(directory, peppers, question.key, question.ip, question.now);
+    let (key, which) = match found {
+        Ok(found) => found,
+        Err(reason) => {
+            let code = lookup::claimed(directory, question.key)
+                .filter(|key| common_org(directory, authority, key).is_some())
+                .map_or(Code::NotFound, |_| reason.into());
+            return Ok(Verdict::bad(code).into());
+        }
+    };
+    let Some(org) = common_org(directory, authority, key) else {
+        return Ok(Verdict::bad(Code::NotFound).into());
+    };
+    let held = |scope: &String| directory.key_holds(key, org, scope);
+    if !question.scopes.iter().all(held) {
+        return Ok(Verdict::bad(Code::InsufficientScope).into());
+    }
+    let id = match key.issued.holder {
+        Holder::User { key, .. } => key.to_string(),
+        Holder::Service { service, .. } => service.to_string(),
+        Holder::Entitlement { entitlement, .. } => entitlement.to_string(),
+    };
+    let verdict = Verdict {
+        valid: true,
+        code: Code::Valid,
+        id: Some(id),
+        owner: Owner::of(directory, key.issued.holder),
+        organization: Some(org.slug.to_string()),
+        scopes: Some(directory.effective_scopes(key, org.id)),
+        environment: Some(key.issued.environment),
+        expires_at: Some(key.expires_at),
+    };
+    let pending = lookup::pending_version(key, which).map(|version| (key.issued.id, version));
+    Ok(Answer { verdict, pending })
+}
+
+/// The organisation in which the key is and the caller may verify; the first if there are more.
+fn common_org<'d>(
+    directory: &'d Directory,
+    authority: &Authority,
+    key: &ApiKey,
+) -> Option<&'d Org> {
+    if !directory.sees(authority, key.issued.environment) {
+        return None;
+    }
+    let may_verify = |org: &&Org| {
+        directory
+            .require(authority, org.id, built_in::KEYS_VERIFY)
+            .is_ok()
+    };
+    match key.issued.holder {
+        Holder::User { user, .. } => directory
+            .orgs_of(keyledger_domain::Actor::User(user))
+            .find(may_verify),
+        // The holder may be gone; the organisation still tells its own people what became of it.
+        Holder::Service { org, .. } | Holder::Entitlement { org, .. } => {
+            directory.org(org).filter(may_verify)
+        }
+    }
+}

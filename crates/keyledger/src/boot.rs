@@ -1,0 +1,202 @@
+//! From a configuration to a server that answers: the order in which things are opened, and what a
+//! failure on the way leaves behind.
+
+use std::error::Error;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keyledger_api::edge::RequestIds;
+use keyledger_api::server::{self, Ended, ServerOptions, Starting};
+use keyledger_api::{App, EventIndex, Lookups, LookupsFeed, Parts, SetUpCode, Settings};
+use keyledger_ledger::{Ledger, OpenOptions, Opened};
+use ring::rand::{SecureRandom, SystemRandom};
+use thiserror::Error as ThisError;
+
+use crate::clock::WallClock;
+use crate::commands::say;
+use crate::config::{Bootstrap, Config};
+use crate::progress::ProgressShown;
+
+/// What to do about an address that is taken.
+const TAKEN_REMEDY: &str =
+    "Another server may be running there; stop it, or choose another address with --listen";
+
+/// Why the server did not start.
+#[derive(Debug, ThisError)]
+enum BootError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address}. {TAKEN_REMEDY}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system gives no randomness.
+    #[error("the system's random generator failed")]
+    NoRandomness,
+    /// The first owner was not made.
+    #[error("the first owner (KEYLEDGER_BOOTSTRAP_*) was not made: {0}")]
+    Bootstrap(String),
+    /// The code for the first owner cannot be written.
+    #[error("the set-up code cannot be written to {}", path.display())]
+    SetUpCode {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Opens everything, serves until the end, closes everything.
+///
+/// # Errors
+/// Whatever kept the server from starting, or ended it.
+pub(crate) fn serve(
+    config: &Config,
+    bootstrap: Option<Bootstrap>,
+) -> Result<Ended, Box<dyn Error>> {
+    // The socket comes first: a port that is taken is told before a long replay, not after it.
+    let listener = TcpListener::bind(config.listen).map_err(|source| BootError::Listen {
+        address: config.listen,
+        source,
+    })?;
+    let starting = Starting::begin(listener.try_clone()?)?;
+
+    let rng = SystemRandom::new();
+    let clock = Arc::new(WallClock::new());
+    let mut events = EventIndex::default();
+    let opened = replay(config, &rng, &clock, &mut events)?;
+    clock.not_before(opened.directory.at());
+    let setup_code = SetUpFile::in_folder(&config.data_dir);
+    let is_new = opened.directory.is_empty();
+
+    let lookups = Arc::new(Lookups::new(opened.directory.clone(), events));
+    let (reader, key_file) = (opened.reader.clone(), Arc::clone(&opened.key_file));
+    let (committer, committer_thread) = opened.start(LookupsFeed(Arc::clone(&lookups)))?;
+
+    let code = match (is_new, &bootstrap) {
+        (true, None) => setup_code.wait(&rng, &config.issuer)?,
+        (true, Some(_)) => SetUpCode::waiting(String::new(), || ()),
+        (false, _) => setup_code.is_set_up(),
+    };
+    let app = App::new(Parts {
+        committer: committer.clone(),
+        lookups,
+        reader,
+        key_file,
+        clock,
+        rng: rng.clone(),
+        setup_code: code,
+        settings: Settings {
+            issuer: config.issuer.clone(),
+            password_places: config.password_places,
+        },
+    })
+    .map_err(|problem| BootError::Bootstrap(problem.detail().to_owned()))?;
+    if let Some(bootstrap) = bootstrap.filter(|_| is_new) {
+        server::bootstrap(&app, bootstrap.email, &bootstrap.password, bootstrap.org)
+            .map_err(|problem| BootError::Bootstrap(problem.detail().to_owned()))?;
+    }
+
+    starting.end()?;
+    tracing::info!(listen = %config.listen, issuer = config.issuer, "ready");
+    let options = ServerOptions {
+        listener,
+        workers: config.workers,
+        shutdown_seconds: config.shutdown_seconds,
+    };
+    let ids = RequestIds::new(draw(&rng)?);
+    let ended = server::run(options, app, ids, committer)?;
+    // Whatever was answered is durable already; this writes the clean head, so that the next start
+    // need not copy the store before it opens it.
+    committer_thread.stop()?;
+    Ok(ended)
+}
+
+fn replay(
+    config: &Config,
+    rng: &SystemRandom,
+    clock: &Arc<WallClock>,
+    events: &mut EventIndex,
+) -> Result<Opened, Box<dyn Error>> {
+    let options = OpenOptions {
+        folder: config.data_dir.clone(),
+        reserve_bytes: config.reserve_bytes,
+        copy_aside: config.copy_aside,
+        snapshot_every: config.snapshot_every,
+    };
+    let mut shown = ProgressShown::begin("Replaying the ledger");
+    let opened = Ledger::open(
+        &options,
+        Arc::new(rng.clone()),
+        Arc::<WallClock>::clone(clock),
+        &mut |head| events.add(head.position, &head.organizations),
+        &mut |progress| shown.show(progress),
+    )?;
+    let took = shown.end();
+    let records = opened.directory.position().get();
+    tracing::info!(records, took_ms = took.as_millis(), "ledger replayed");
+    Ok(opened)
+}
+
+fn draw<const N: usize>(rng: &SystemRandom) -> Result<[u8; N], BootError> {
+    let mut bytes = [0; N];
+    rng.fill(&mut bytes).map_err(|_| BootError::NoRandomness)?;
+    Ok(bytes)
+}
+
+/// The file beside the key file that holds the one-time code, for whoever may read the keys anyway.
+struct SetUpFile(PathBuf);
+
+impl SetUpFile {
+    fn in_folder(data_dir: &Path) -> Self {
+        Self(data_dir.join("keys").join("setup.key"))
+    }
+
+    /// Draws a new code, writes it for its owner to read, and prints the one-time link.
+    fn wait(self, rng: &SystemRandom, issuer: &str) -> Result<SetUpCode, Box<dyn Error>> {
+        let code = URL_SAFE_NO_PAD.encode(draw::<24>(rng)?);
+        write_private(&self.0, &code).map_err(|source| BootError::SetUpCode {
+            path: self.0.clone(),
+            source,
+        })?;
+        // Not a log line: it would be kept and shipped, and the code is a secret until it is used.
+        say(format_args!(
+            "This server has no owner yet. Make the first one here, once:\n\n    {issuer}/setup?code={code}\n"
+        ))?;
+        Ok(SetUpCode::waiting(code, move || remove(&self.0)))
+    }
+
+    /// There is an owner; a code that was left behind by a crash goes.
+    fn is_set_up(self) -> SetUpCode {
+        remove(&self.0);
+        SetUpCode::used()
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "the used set-up code could not be removed");
+    }
+}

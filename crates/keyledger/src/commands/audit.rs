@@ -1,0 +1,123 @@
+//! `keyledger audit …`: what the ledger holds, and that it is whole. Works on a folder that no
+//! server has.
+
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use keyledger_api::routes::events::EventView;
+use keyledger_domain::Position;
+use keyledger_ledger::merkle::Hash;
+use keyledger_ledger::{Ledger, OpenOptions, verify};
+use ring::rand::SystemRandom;
+
+use super::{Outcome, say};
+use crate::clock::WallClock;
+use crate::config::data_dir_or_default;
+use crate::progress::ProgressShown;
+
+/// Look at the ledger and prove that it is whole.
+#[derive(Subcommand)]
+pub(crate) enum Audit {
+    /// Read every record, rebuild the Merkle tree and compare; print size and root.
+    Verify(Folder),
+    /// Print every record as one JSON object a line.
+    Export(Export),
+    /// Accept the ledger as it is after damage: only if its root is the one you name.
+    Reseal(Reseal),
+}
+
+#[derive(Args)]
+pub(crate) struct Folder {
+    /// The data folder [default: data/ledger].
+    #[arg(long, env = "KEYLEDGER_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    folder: Folder,
+    /// Begin behind this position.
+    #[arg(long, default_value_t = 0, value_name = "POSITION")]
+    after: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct Reseal {
+    #[command(flatten)]
+    folder: Folder,
+    /// The root that `audit verify` printed, or that a checkpoint of yours has.
+    #[arg(long, value_name = "ROOT")]
+    root: String,
+}
+
+/// Runs one of them.
+pub(crate) fn run(audit: Audit) -> Outcome {
+    match audit {
+        Audit::Verify(folder) => verify_folder(&folder),
+        Audit::Export(export) => export_folder(&export),
+        Audit::Reseal(reseal) => reseal_folder(&reseal),
+    }
+}
+
+fn verify_folder(folder: &Folder) -> Outcome {
+    let data_dir = data_dir_or_default(folder.data_dir.as_deref());
+    let mut shown = ProgressShown::begin("Verifying the ledger");
+    let verified = verify::verify(&data_dir, &mut |progress| shown.show(progress));
+    shown.end();
+    let verified = verified?;
+    say(format_args!("size {}", verified.size))?;
+    say(format_args!("root {}", verified.root))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn reseal_folder(reseal: &Reseal) -> Outcome {
+    let data_dir = data_dir_or_default(reseal.folder.data_dir.as_deref());
+    let root: Hash = reseal.root.parse()?;
+    let mut shown = ProgressShown::begin("Verifying the ledger");
+    let resealed = verify::reseal(&data_dir, root, &mut |progress| shown.show(progress));
+    shown.end();
+    let resealed = resealed?;
+    say(format_args!(
+        "resealed: size {}, root {}",
+        resealed.size, resealed.root
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the records in the words of `GET /v1/events`.
+fn export_folder(export: &Export) -> Outcome {
+    let data_dir = data_dir_or_default(export.folder.data_dir.as_deref());
+    if !data_dir.join("head").exists() {
+        return Err(format!("there is no ledger in {}", data_dir.display()).into());
+    }
+    let mut shown = ProgressShown::begin("Replaying the ledger");
+    let opened = Ledger::open(
+        &OpenOptions::new(&data_dir),
+        Arc::new(SystemRandom::new()),
+        Arc::new(WallClock::new()),
+        &mut |_| (),
+        &mut |progress| shown.show(progress),
+    )?;
+    shown.end();
+    let from = Position::new(export.after.saturating_add(1));
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    for record in opened.reader.range(from, opened.reader.last()) {
+        let record = record?;
+        let target = opened.directory.target_of(&record.event);
+        let organization = record.organizations.first();
+        let organization = organization.and_then(|id| opened.directory.org(*id));
+        let item = EventView::of(
+            &record,
+            target,
+            organization.map(|org| org.slug.to_string()),
+        )?;
+        serde_json::to_writer(&mut out, &item)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}

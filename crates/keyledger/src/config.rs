@@ -1,0 +1,440 @@
+//! Configuration: a flag, else the environment, else `keyledger.toml`, else the default. Read once,
+//! here, and nowhere else.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Where the server listens, where nothing else is said.
+const LISTEN: &str = "127.0.0.1:8080";
+/// Where the data is, where nothing else is said.
+const DATA_DIR: &str = "data/ledger";
+/// The configuration file that is read where none is named.
+const CONFIG_FILE: &str = "keyledger.toml";
+/// The room on the disk below which changes are refused: 256 MiB.
+const RESERVE_BYTES: u64 = 256 * 1024 * 1024;
+/// How many records may follow a snapshot before the next is made.
+const SNAPSHOT_EVERY: u64 = 500_000;
+/// How long running requests may take to finish at the end.
+const SHUTDOWN_SECONDS: u64 = 10;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The flags of `serve`; each is an environment variable and a line of `keyledger.toml` too.
+#[derive(Args, Default)]
+pub(crate) struct ServeFlags {
+    /// The configuration file; `keyledger.toml` in the working folder is read if it is there.
+    #[arg(long, env = "KEYLEDGER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The address to listen on [default: 127.0.0.1:8080].
+    #[arg(long, env = "KEYLEDGER_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// The data folder [default: data/ledger].
+    #[arg(long, env = "KEYLEDGER_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The address that clients know this server by [default: http:// and the listening address].
+    #[arg(long, env = "KEYLEDGER_ISSUER", value_name = "URL")]
+    issuer: Option<String>,
+    /// A proxy in front of this server speaks TLS; only then may it listen beyond loopback.
+    #[arg(long, env = "KEYLEDGER_TLS_TERMINATED_BY_PROXY", num_args = 0..=1, default_missing_value = "true")]
+    tls_terminated_by_proxy: Option<bool>,
+    /// The number of HTTP workers [default: one a core].
+    #[arg(long, env = "KEYLEDGER_WORKERS", value_name = "N")]
+    workers: Option<usize>,
+    /// How many passwords are checked at once; each takes 19 MiB meanwhile [default: one a core].
+    #[arg(long, env = "KEYLEDGER_PASSWORD_PLACES", value_name = "N")]
+    password_places: Option<usize>,
+    /// The room on the disk, in bytes, below which changes are refused [default: 256 MiB].
+    #[arg(long, env = "KEYLEDGER_RESERVE_BYTES", value_name = "BYTES")]
+    reserve_bytes: Option<u64>,
+    /// After a crash, copy the store before it is opened, so that damage stays as it was found
+    /// [default: true]. The copy needs as much room as the store.
+    #[arg(long, env = "KEYLEDGER_COPY_ASIDE", value_name = "BOOL")]
+    copy_aside: Option<bool>,
+    /// Make a snapshot after this many records [default: 500000]. It saves time at start only.
+    #[arg(long, env = "KEYLEDGER_SNAPSHOT_EVERY", value_name = "RECORDS")]
+    snapshot_every: Option<u64>,
+    /// How long running requests may take to finish when the server stops [default: 10].
+    #[arg(long, env = "KEYLEDGER_SHUTDOWN_SECONDS", value_name = "SECONDS")]
+    shutdown_seconds: Option<u64>,
+    /// How log lines are written [default: pretty on a terminal, json otherwise].
+    #[arg(long, env = "KEYLEDGER_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// Which log lines are written, such as `info` or `keyledger_api=debug` [default: info].
+    #[arg(long, env = "KEYLEDGER_LOG", value_name = "FILTER")]
+    log: Option<String>,
+}
+
+/// `keyledger.toml`: the same names as the flags, with underscores. Unknown names are refused.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    data_dir: Option<PathBuf>,
+    issuer: Option<String>,
+    tls_terminated_by_proxy: Option<bool>,
+    workers: Option<usize>,
+    password_places: Option<usize>,
+    reserve_bytes: Option<u64>,
+    copy_aside: Option<bool>,
+    snapshot_every: Option<u64>,
+    shutdown_seconds: Option<u64>,
+    log_format: Option<LogFormat>,
+    log: Option<String>,
+}
+
+/// What holds for this run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// The address to listen on.
+    pub(crate) listen: SocketAddr,
+    /// The data folder.
+    pub(crate) data_dir: PathBuf,
+    /// The address that clients know this server by, without a slash at its end.
+    pub(crate) issuer: String,
+    /// The number of HTTP workers.
+    pub(crate) workers: usize,
+    /// How many passwords are checked at once.
+    pub(crate) password_places: usize,
+    /// The room on the disk below which changes are refused.
+    pub(crate) reserve_bytes: u64,
+    /// Whether the store is copied before it is opened after a crash.
+    pub(crate) copy_aside: bool,
+    /// How many records may follow a snapshot before the next is made.
+    pub(crate) snapshot_every: u64,
+    /// How long running requests may take to finish at the end.
+    pub(crate) shutdown_seconds: u64,
+    /// How log lines are written; by the terminal where it is not said.
+    pub(crate) log_format: Option<LogFormat>,
+    /// Which log lines are written.
+    pub(crate) log: String,
+}
+
+/// What is wrong with the configuration.
+#[derive(Debug, Error)]
+pub(crate) enum ConfigError {
+    /// The file that was named cannot be read.
+    #[error("the configuration file {} cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file says something that is not known or not possible.
+    #[error("the configuration file {} is not right", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What.
+        source: Box<toml::de::Error>,
+    },
+    /// Passwords and keys would cross the network in clear.
+    #[error(
+        "{listen} is not a loopback address, and this server speaks plain HTTP: keys would cross \
+         the network in clear. Put a proxy that speaks TLS in front and say so with \
+         --tls-terminated-by-proxy, or listen on 127.0.0.1"
+    )]
+    PlainBeyondLoopback {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// The issuer is not an address.
+    #[error(
+        "the issuer {issuer} must be an http:// or https:// address without a query or fragment"
+    )]
+    NotAnIssuer {
+        /// What was given.
+        issuer: String,
+    },
+    /// Zero of something that is needed.
+    #[error("{name} must be at least 1")]
+    Zero {
+        /// Its name.
+        name: &'static str,
+    },
+    /// Only some of the variables for the first owner are set.
+    #[error(
+        "{missing} is not set; set all three KEYLEDGER_BOOTSTRAP_ variables (EMAIL, PASSWORD, ORG) or none"
+    )]
+    HalfBootstrap {
+        /// The variable.
+        missing: &'static str,
+    },
+}
+
+impl ServeFlags {
+    /// Puts flags, environment, file and defaults together.
+    ///
+    /// # Errors
+    /// The first thing that is not right, with the remedy.
+    pub(crate) fn resolve(self) -> Result<Config, ConfigError> {
+        let file = self.read_file()?;
+        let listen = self.listen.or(file.listen);
+        let listen = listen.unwrap_or_else(|| LISTEN.parse().expect("the default is an address"));
+        let behind_tls = self
+            .tls_terminated_by_proxy
+            .or(file.tls_terminated_by_proxy)
+            .unwrap_or(false);
+        if !listen.ip().is_loopback() && !behind_tls {
+            return Err(ConfigError::PlainBeyondLoopback { listen });
+        }
+        let issuer = self
+            .issuer
+            .or(file.issuer)
+            .unwrap_or_else(|| format!("http://{listen}"));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let config = Config {
+            listen,
+            data_dir: self
+                .data_dir
+                .or(file.data_dir)
+                .unwrap_or_else(|| DATA_DIR.into()),
+            issuer: check_issuer(issuer)?,
+            workers: self.workers.or(file.workers).unwrap_or(cores),
+            password_places: self
+                .password_places
+                .or(file.password_places)
+                .unwrap_or(cores),
+            reserve_bytes: self
+                .reserve_bytes
+                .or(file.reserve_bytes)
+                .unwrap_or(RESERVE_BYTES),
+            copy_aside: self.copy_aside.or(file.copy_aside).unwrap_or(true),
+            snapshot_every: self
+                .snapshot_every
+                .or(file.snapshot_every)
+                .unwrap_or(SNAPSHOT_EVERY),
+            shutdown_seconds: self
+                .shutdown_seconds
+                .or(file.shutdown_seconds)
+                .unwrap_or(SHUTDOWN_SECONDS),
+            log_format: self.log_format.or(file.log_format),
+            log: self.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+        };
+        for (name, value) in [
+            ("workers", config.workers as u64),
+            ("password_places", config.password_places as u64),
+            ("snapshot_every", config.snapshot_every),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::Zero { name });
+            }
+        }
+        Ok(config)
+    }
+
+    fn read_file(&self) -> Result<File, ConfigError> {
+        let path = self
+            .config
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(source)
+                if self.config.is_none() && source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                return Ok(File::default());
+            }
+            Err(source) => return Err(ConfigError::Unreadable { path, source }),
+        };
+        toml::from_str(&text).map_err(|source| ConfigError::Malformed {
+            path,
+            source: Box::new(source),
+        })
+    }
+}
+
+fn check_issuer(issuer: String) -> Result<String, ConfigError> {
+    let rest = issuer
+        .strip_prefix("https://")
+        .or_else(|| issuer.strip_prefix("http://"));
+    let good = rest.is_some_and(|rest| {
+        !rest.is_empty()
+            && !rest.starts_with('/')
+            && !rest.contains(['?', '#', '@', '"', '<', '>', '\\'])
+            && !rest.contains(|c: char| c.is_whitespace() || c.is_control())
+    });
+    if good {
+        Ok(issuer.trim_end_matches('/').to_owned())
+    } else {
+        Err(ConfigError::NotAnIssuer { issuer })
+    }
+}
+
+/// Who owns a new server from its first start on (`KEYLEDGER_BOOTSTRAP_*`).
+pub(crate) struct Bootstrap {
+    /// The owner's address.
+    pub(crate) email: String,
+    /// The owner's password.
+    pub(crate) password: Zeroizing<String>,
+    /// The organisation's slug.
+    pub(crate) org: String,
+}
+
+impl Bootstrap {
+    /// Reads the three variables; none of them set is fine.
+    ///
+    /// # Errors
+    /// When only some are set.
+    pub(crate) fn from_environment() -> Result<Option<Self>, ConfigError> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "configuration is read in this file only"
+        )]
+        let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self::from_values(
+            read("KEYLEDGER_BOOTSTRAP_EMAIL"),
+            read("KEYLEDGER_BOOTSTRAP_PASSWORD"),
+            read("KEYLEDGER_BOOTSTRAP_ORG"),
+        )
+    }
+
+    fn from_values(
+        email: Option<String>,
+        password: Option<String>,
+        org: Option<String>,
+    ) -> Result<Option<Self>, ConfigError> {
+        if email.is_none() && password.is_none() && org.is_none() {
+            return Ok(None);
+        }
+        let set =
+            |value: Option<String>, missing| value.ok_or(ConfigError::HalfBootstrap { missing });
+        Ok(Some(Self {
+            email: set(email, "KEYLEDGER_BOOTSTRAP_EMAIL")?,
+            password: Zeroizing::new(set(password, "KEYLEDGER_BOOTSTRAP_PASSWORD")?),
+            org: set(org, "KEYLEDGER_BOOTSTRAP_ORG")?,
+        }))
+    }
+}
+
+/// Proxy settings of the environment, which `doctor` looks at: this server makes no outgoing
+/// connection, but a client on the same machine may be sent elsewhere by them.
+pub(crate) fn proxy_variables() -> Vec<(&'static str, String)> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "configuration is read in this file only"
+    )]
+    let read = |name| std::env::var(name).ok();
+    [
+        "http_proxy",
+        "HTTP_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+        "no_proxy",
+        "NO_PROXY",
+    ]
+    .into_iter()
+    .filter_map(|name| Some((name, read(name)?)))
+    .collect()
+}
+
+/// The folder that a command without a server works on.
+pub(crate) fn data_dir_or_default(given: Option<&Path>) -> PathBuf {
+    given.map_or_else(|| PathBuf::from(DATA_DIR), Path::to_path_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(flags: ServeFlags) -> Result<Config, ConfigError> {
+        flags.resolve()
+    }
+
+    #[test]
+    fn it_needs_nothing() {
+        let config = resolve(ServeFlags::default()).unwrap();
+        assert_eq!(config.listen.to_string(), LISTEN);
+        assert_eq!(config.issuer, "http://127.0.0.1:8080");
+        assert_eq!(config.data_dir, Path::new(DATA_DIR));
+    }
+
+    #[test]
+    fn plain_http_beyond_loopback_is_refused_unless_declared() {
+        let listen = Some("0.0.0.0:80".parse().unwrap());
+        let refused = resolve(ServeFlags {
+            listen,
+            ..ServeFlags::default()
+        });
+        assert!(matches!(
+            refused,
+            Err(ConfigError::PlainBeyondLoopback { .. })
+        ));
+        let declared = ServeFlags {
+            listen,
+            tls_terminated_by_proxy: Some(true),
+            ..ServeFlags::default()
+        };
+        assert!(resolve(declared).is_ok());
+    }
+
+    #[test]
+    fn the_file_stands_behind_the_flags_and_knows_no_other_names() {
+        let file: File = toml::from_str("workers = 3\nlisten = \"127.0.0.1:9000\"").unwrap();
+        assert_eq!(file.workers, Some(3));
+        assert!(toml::from_str::<File>("wrokers = 3").is_err());
+    }
+
+    #[test]
+    fn the_sample_configuration_is_understood() {
+        let sample = include_str!("../../../data/keyledger.toml");
+        toml::from_str::<File>(sample).unwrap();
+        // Each line that is commented out is a setting, and a right one.
+        let all: String = sample
+            .lines()
+            .filter_map(|line| line.strip_prefix("#: "))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        toml::from_str::<File>(&all).unwrap();
+        assert_eq!(all.lines().count(), 12);
+    }
+
+    #[test]
+    fn issuers() {
+        for good in [
+            "http://127.0.0.1:8080",
+            "https://keys.example.com/",
+            "https://a.b/c",
+        ] {
+            assert!(check_issuer(good.to_owned()).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "keys.example.com",
+            "ftp://a",
+            "https://",
+            "https://a?b",
+            "https://u@a",
+            "https:///a",
+            "https://a b",
+        ] {
+            assert!(check_issuer(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn half_a_bootstrap_names_what_is_missing() {
+        let some = || Some("x".to_owned());
+        let half = Bootstrap::from_values(some(), None, some());
+        assert!(matches!(
+            half,
+            Err(ConfigError::HalfBootstrap {
+                missing: "KEYLEDGER_BOOTSTRAP_PASSWORD"
+            })
+        ));
+        assert!(matches!(Bootstrap::from_values(None, None, None), Ok(None)));
+    }
+}
