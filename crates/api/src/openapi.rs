@@ -13,12 +13,16 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
     entitlements, events, health, invitations, keys, me, members, paths, scopes, services, set_up,
     teams, user, user_keys, user_tokens, workspaces,
 };
+
+const JSON: &str = "application/json";
+const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Where the definition is.
 pub(crate) const PATH: &str = "/openapi.json";
@@ -104,7 +108,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         (name = "health", description = "For whoever runs the server."),
     ),
     security(("basic" = []), ("bearer" = []), ("api_key" = [])),
-    modifiers(&Carriers, &Aliases)
+    modifiers(&Carriers, &Refusals, &Aliases)
 )]
 struct Handlers;
 
@@ -129,6 +133,39 @@ impl Modify for Carriers {
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(header)));
     }
+}
+
+/// How a request is refused: always as a problem document, whatever the status.
+struct Refusals;
+
+impl Modify for Refusals {
+    fn modify(&self, definition: &mut utoipa::openapi::OpenApi) {
+        for operation in definition.paths.paths.values_mut().flat_map(operations) {
+            // The heading is for whoever reads the code; here the responses say the same.
+            let words = operation.description.as_deref().unwrap_or_default();
+            let words = words.split("# Errors").next().unwrap_or_default().trim();
+            operation.description = Some(words.to_owned()).filter(|words| !words.is_empty());
+            let responses = &mut operation.responses.responses;
+            for (status, response) in responses.iter_mut() {
+                if let RefOr::T(response) = response
+                    && status.starts_with(['4', '5'])
+                    && let Some(problem) = response.content.shift_remove(JSON)
+                {
+                    response.content.insert(PROBLEM_JSON.to_owned(), problem);
+                }
+            }
+            responses.insert("default".to_owned(), RefOr::T(any_refusal()));
+        }
+    }
+}
+
+/// What any operation may answer: a body that cannot be read, two credentials, a full disk.
+fn any_refusal() -> Response {
+    let schema = Ref::from_schema_name("ProblemBody");
+    ResponseBuilder::new()
+        .description("Refused for a reason that any request may meet.")
+        .content(PROBLEM_JSON, Content::new(Some(schema)))
+        .build()
 }
 
 /// The source documents' own addresses, each with what its canonical address says.
@@ -159,10 +196,12 @@ impl Modify for Aliases {
 /// An operation id stands once in a definition (OpenAPI 3.1 §4.8.10), so an alias has its own.
 fn mark(operation: &mut Operation, canonical: &str, index: usize) {
     if let Some(id) = &mut operation.operation_id {
-        id.push_str("_alias");
-        if index > 0 {
-            id.push_str(&format!("_{}", index + 1));
-        }
+        let number = if index == 0 {
+            String::new()
+        } else {
+            format!("_{}", index + 1)
+        };
+        *id = format!("{id}_alias{number}");
     }
     let summary = operation.summary.take().unwrap_or_default();
     operation.summary = Some(format!("{summary} (alias of {canonical})"));
@@ -225,7 +264,7 @@ pub(crate) async fn read_definition(request: HttpRequest) -> HttpResponse {
         return response.finish();
     }
     response
-        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header((CONTENT_TYPE, JSON))
         .body(text.clone())
 }
 
@@ -284,6 +323,29 @@ mod tests {
                 assert_eq!(declared, in_path, "the path parameters of {id} at {path}");
             }
             assert!(count > 0, "{path} has no operation");
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_a_problem_document() {
+        let definition = serde_json::to_value(Handlers::openapi()).unwrap();
+        let problem = serde_json::json!({
+            PROBLEM_JSON: { "schema": { "$ref": "#/components/schemas/ProblemBody" } }
+        });
+        let operations = definition["paths"].as_object().unwrap().values();
+        for operation in operations.flat_map(|item| item.as_object().unwrap().values()) {
+            let id = &operation["operationId"];
+            assert_eq!(
+                operation["responses"]["default"]["content"], problem,
+                "{id}"
+            );
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                assert!(
+                    response["content"][JSON].is_null() || status.starts_with('2'),
+                    "{id} answers {status} with plain JSON"
+                );
+            }
+            assert!(!operation.to_string().contains("# Errors"), "{id}");
         }
     }
 

@@ -6,7 +6,8 @@ use keyledger_domain::api_key::{Ended, Holder};
 use keyledger_domain::directory::Directory;
 use keyledger_domain::org::Org;
 use keyledger_domain::scope::built_in;
-use keyledger_domain::{ApiKey, Authority, CredentialId, Environment, Refusal, Scopes, Timestamp};
+use keyledger_domain::text::{Email, Slug};
+use keyledger_domain::{ApiKey, Authority, CredentialId, Environment, Refusal, Timestamp};
 use keyledger_ledger::key_file::Peppers;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -37,7 +38,7 @@ pub enum Code {
 
 /// Who holds a key.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Owner {
+pub struct Owner<'d> {
     /// `user`, `service` or `entitlement`.
     #[schema(example = "service")]
     pub r#type: &'static str,
@@ -45,55 +46,57 @@ pub struct Owner {
     pub id: String,
     /// A user's address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub email: Option<String>,
+    pub email: Option<&'d str>,
     /// A user's or service's slug.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub slug: Option<String>,
+    pub slug: Option<&'d str>,
     /// An entitlement's name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<&'d str>,
 }
 
-impl Owner {
+impl<'d> Owner<'d> {
     /// The holder of a key, if there still is one.
-    pub(crate) fn of(directory: &Directory, holder: Holder) -> Option<Self> {
-        let (r#type, id, (email, slug, name)) = match holder {
+    pub(crate) fn of(directory: &'d Directory, holder: Holder) -> Option<Self> {
+        let owner = |r#type, id| Self {
+            r#type,
+            id,
+            email: None,
+            slug: None,
+            name: None,
+        };
+        Some(match holder {
             Holder::User { user, .. } => {
                 let user = directory.user(user)?;
-                let known = (
-                    user.email.known().map(ToString::to_string),
-                    user.slug.known().map(ToString::to_string),
-                    None,
-                );
-                ("user", user.id.to_string(), known)
+                let email = user.email.known().map(Email::as_str);
+                let slug = user.slug.known().map(Slug::as_str);
+                Self {
+                    email,
+                    slug,
+                    ..owner("user", user.id.to_string())
+                }
             }
             Holder::Service { service, .. } => {
                 let service = directory.service(service)?;
-                let slug = Some(service.slug.to_string());
-                ("service", service.id.to_string(), (None, slug, None))
+                Self {
+                    slug: Some(service.slug.as_str()),
+                    ..owner("service", service.id.to_string())
+                }
             }
             Holder::Entitlement { entitlement, .. } => {
                 let token = directory.entitlement(entitlement)?;
-                (
-                    "entitlement",
-                    token.id.to_string(),
-                    (None, None, Some(token.name.to_string())),
-                )
+                Self {
+                    name: Some(token.name.as_str()),
+                    ..owner("entitlement", token.id.to_string())
+                }
             }
-        };
-        Some(Self {
-            r#type,
-            id,
-            email,
-            slug,
-            name,
         })
     }
 }
 
 /// The answer to a verification.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Verdict {
+pub struct Verdict<'d> {
     /// Whether the key is good for all that was asked.
     pub valid: bool,
     /// The answer in one word.
@@ -103,14 +106,13 @@ pub struct Verdict {
     pub id: Option<String>,
     /// When valid: who holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub owner: Option<Owner>,
+    pub owner: Option<Owner<'d>>,
     /// When valid: the slug of the organisation in which it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub organization: Option<String>,
+    pub organization: Option<&'d str>,
     /// When valid: all that it may do in that organisation.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<String>>)]
-    pub scopes: Option<Scopes>,
+    pub scopes: Option<Vec<&'d str>>,
     /// When valid: `live` or `test`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -121,7 +123,7 @@ pub struct Verdict {
     pub expires_at: Option<Option<Timestamp>>,
 }
 
-impl Verdict {
+impl Verdict<'_> {
     const fn bad(code: Code) -> Self {
         Self {
             valid: false,
@@ -161,13 +163,13 @@ pub(crate) struct Question<'a> {
 }
 
 /// The answer, and a secret that was shown for the first time and now wants to be activated.
-pub(crate) struct Answer {
-    pub(crate) verdict: Verdict,
+pub(crate) struct Answer<'d> {
+    pub(crate) verdict: Verdict<'d>,
     pub(crate) pending: Option<(CredentialId, u32)>,
 }
 
-impl From<Verdict> for Answer {
-    fn from(verdict: Verdict) -> Self {
+impl<'d> From<Verdict<'d>> for Answer<'d> {
+    fn from(verdict: Verdict<'d>) -> Self {
         Self {
             verdict,
             pending: None,
@@ -182,12 +184,12 @@ impl From<Verdict> for Answer {
 ///
 /// # Errors
 /// When the caller may not ask at all.
-pub(crate) fn verify(
-    directory: &Directory,
+pub(crate) fn verify<'d>(
+    directory: &'d Directory,
     peppers: &Peppers,
     authority: &Authority,
     question: &Question<'_>,
-) -> Result<Answer, Refusal> {
+) -> Result<Answer<'d>, Refusal> {
     directory.require_anywhere(authority, built_in::KEYS_VERIFY)?;
     let found = lookup::find(directory, peppers, question.key, question.ip, question.now);
     let (key, which) = match found {
@@ -216,8 +218,8 @@ pub(crate) fn verify(
         code: Code::Valid,
         id: Some(id),
         owner: Owner::of(directory, key.issued.holder),
-        organization: Some(org.slug.to_string()),
-        scopes: Some(directory.effective_scopes(key, org.id)),
+        organization: Some(org.slug.as_str()),
+        scopes: Some(directory.effective_scope_names(key, org)),
         environment: Some(key.issued.environment),
         expires_at: Some(key.expires_at),
     };

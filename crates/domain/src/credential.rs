@@ -179,7 +179,7 @@ pub struct CredentialClaim {
 /// Reads the public part of a credential and checks the rest for typing errors.
 ///
 /// # Errors
-/// [`Malformed`] for anything that [`Plaintext::assemble`] could not have made, one character more
+/// [`Malformed`] for anything that [`Plaintext::with_id`] could not have made, one character more
 /// or fewer, a changed prefix and non-ASCII look-alikes among it.
 pub fn parse(text: &str) -> Result<CredentialClaim, Malformed> {
     let bytes: &[u8; CREDENTIAL_CHARS] = text.as_bytes().try_into().map_err(|_| Malformed)?;

@@ -12,6 +12,7 @@ use crate::org::Org;
 use crate::refusal::{Field, Noun, Reason, Refusal};
 use crate::role::Role;
 use crate::scope::{BUILT_IN, Scope, Scopes, built_in, find_built_in};
+use crate::team::Team;
 use crate::time::Timestamp;
 
 /// Rights that change something which no environment divides; a test credential has none of them.
@@ -85,21 +86,25 @@ impl Directory {
         }
     }
 
+    /// What role and teams give an actor in an organisation; `None` to one who is not in it.
+    fn held<'d>(&'d self, actor: Actor, org: &'d Org) -> Option<Held<'d>> {
+        let role = self.role_of(actor, org.id)?;
+        let inside = |team: &&Team| match actor {
+            Actor::User(user) => team.members.contains(&user),
+            Actor::Service(service) => team.services.contains(&service),
+            Actor::System | Actor::Entitlement(_) => false,
+        };
+        let granted = org.teams.values().filter(inside).map(|team| &team.scopes);
+        Some(Held {
+            role,
+            granted: granted.collect(),
+        })
+    }
+
     /// Whether role or teams give an actor a right in an organisation.
     fn has_right(&self, actor: Actor, org: &Org, right: &str) -> bool {
-        let Some(role) = self.role_of(actor, org.id) else {
-            return false;
-        };
-        org.minimum_role(right)
-            .is_some_and(|minimum| role >= minimum)
-            || org.teams.values().any(|team| {
-                let inside = match actor {
-                    Actor::User(user) => team.members.contains(&user),
-                    Actor::Service(service) => team.services.contains(&service),
-                    Actor::System | Actor::Entitlement(_) => false,
-                };
-                inside && team.scopes.contains(right)
-            })
+        let held = self.held(actor, org);
+        held.is_some_and(|held| held.includes(right, org.minimum_role(right)))
     }
 
     /// Whether a key may do this in an organisation: its holder may, and its scopes name it.
@@ -116,29 +121,50 @@ impl Directory {
 
     /// All that a key may do in an organisation, sorted.
     pub fn effective_scopes(&self, key: &ApiKey, org: OrgId) -> Scopes {
-        let Some(org) = self.org(org) else {
-            return Scopes::default();
-        };
+        let org = self.org(org);
+        org.map(|org| scopes_of(&self.effective_scope_names(key, org)))
+            .unwrap_or_default()
+    }
+
+    /// The names of all that a key may do in an organisation, sorted. It copies nothing, because
+    /// every verification asks for it.
+    pub fn effective_scope_names<'d>(&'d self, key: &'d ApiKey, org: &'d Org) -> Vec<&'d str> {
         match &key.scopes {
             Some(scopes) => {
                 let held = scopes
                     .iter()
                     .filter(|scope| self.key_holds(key, org, scope.as_str()));
-                held.cloned().collect()
+                held.map(Scope::as_str).collect()
             }
-            None => self.rights_of(key.issued.holder.actor(), org),
+            None => self.right_names_of(key.issued.holder.actor(), org),
         }
     }
 
     /// All the rights of an actor in an organisation, sorted.
     pub fn rights_of(&self, actor: Actor, org: &Org) -> Scopes {
-        let built_in = BUILT_IN.iter().map(|entry| entry.name);
-        let added = org.scopes.keys().map(String::as_str);
-        let held = built_in
+        scopes_of(&self.right_names_of(actor, org))
+    }
+
+    fn right_names_of<'d>(&self, actor: Actor, org: &'d Org) -> Vec<&'d str> {
+        let Some(held) = self.held(actor, org) else {
+            return Vec::new();
+        };
+        let built_in = BUILT_IN
+            .iter()
+            .map(|entry| (entry.name, entry.minimum_role));
+        let added = org
+            .scopes
+            .iter()
+            .map(|(name, entry)| (name.as_str(), entry.minimum_role));
+        let mut names: Vec<_> = built_in
             .chain(added)
-            .filter(|name| self.has_right(actor, org, name));
-        held.map(|name| name.parse::<Scope>().expect("the catalogue holds scopes"))
-            .collect()
+            .filter(|(name, minimum)| held.includes(name, Some(*minimum)))
+            .map(|(name, _)| name)
+            .collect();
+        if !org.scopes.is_empty() {
+            names.sort_unstable();
+        }
+        names
     }
 
     /// Whether this authority has a right in an organisation, and may know of it.
@@ -396,6 +422,28 @@ impl Directory {
             .chain(of_token)
             .filter_map(|id| self.org(*id))
     }
+}
+
+/// What an actor has in an organisation, gathered once for any number of questions.
+struct Held<'d> {
+    role: Role,
+    /// What each of the actor's teams grants.
+    granted: Vec<&'d Scopes>,
+}
+
+impl Held<'_> {
+    /// Whether it includes a right that the catalogue gives to this role and those above.
+    fn includes(&self, right: &str, minimum_role: Option<Role>) -> bool {
+        minimum_role.is_some_and(|minimum| self.role >= minimum)
+            || self.granted.iter().any(|scopes| scopes.contains(right))
+    }
+}
+
+fn scopes_of(names: &[&str]) -> Scopes {
+    names
+        .iter()
+        .map(|name| name.parse::<Scope>().expect("the catalogue holds scopes"))
+        .collect()
 }
 
 fn unknown_scope(scope: &Scope) -> Result<(), Refusal> {

@@ -6,11 +6,11 @@
 //!
 //! These bytes, at most 65,535, are the leaf of the Merkle tree, so they never change. bincode does
 //! not describe itself: a field put in between decodes to nonsense without an error. Hence one number a
-//! type ([`table`]), one struct a type and revision ([`form`]) that is never edited once published, and
+//! type (`table`), one struct a type and revision (`form`) that is never edited once published, and
 //! the golden bytes of each in `data/golden`. What is unknown refuses the start.
 //!
 //! Personal values are no part of these bytes: the record has a salted commitment in their place, and
-//! the value lies beside it, sealed under the key of its person ([`personal`]).
+//! the value lies beside it, sealed under the key of its person (`personal`).
 
 mod access;
 mod form;

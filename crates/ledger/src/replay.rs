@@ -140,13 +140,13 @@ pub(crate) fn replay<S: ReadStore>(
     });
     if let Some(snapshot) = snapshot {
         let position = snapshot.position();
-        match pass(source, Some(snapshot), mark, &mut visit_once, progress)? {
-            Some(replayed) => return Ok(replayed),
-            None => tracing::warn!(
-                %position,
-                "a snapshot is not of this ledger: its Merkle root is another; all is replayed"
-            ),
+        if let Some(replayed) = pass(source, Some(snapshot), mark, &mut visit_once, progress)? {
+            return Ok(replayed);
         }
+        tracing::warn!(
+            %position,
+            "a snapshot is not of this ledger: its Merkle root is another; all is replayed"
+        );
     }
     pass(source, None, mark, &mut visit_once, progress)
         .map(|replayed| replayed.expect("without a snapshot none can differ"))

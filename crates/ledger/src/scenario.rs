@@ -110,6 +110,10 @@ fn rotate(id: &str, version: u32, activation: Activation) -> RotateApiKey {
 
 /// One submission a step; each leads to exactly one record. What is once in the golden ledger stays as it
 /// is: put what is new at the end.
+#[expect(
+    clippy::too_many_lines,
+    reason = "a list: what happens, one after the other"
+)]
 pub(crate) fn steps() -> Vec<Submission> {
     let ada = ada();
     let bob = UserId::from_bytes([2; 16]);

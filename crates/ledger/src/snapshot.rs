@@ -49,7 +49,7 @@ const EXTENSION: &str = "snapshot";
 const SNAPSHOTS_KEPT: usize = 2;
 
 /// How often it is looked whether one is due.
-const CHECK_PAUSE: Duration = Duration::from_secs(60);
+const CHECK_PAUSE: Duration = Duration::from_mins(1);
 
 /// Why a snapshot is ignored, or was not made.
 #[derive(Debug, Error)]

@@ -88,7 +88,13 @@ pub enum VerifyError {
     },
     /// The ledger is damaged.
     #[error(transparent)]
-    Damaged(#[from] Damage),
+    Damaged(Box<Damage>),
+}
+
+impl From<Damage> for VerifyError {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged(Box::new(damage))
+    }
 }
 
 /// Why a head was not written anew.
@@ -190,13 +196,16 @@ pub fn reseal(
     Ok(rebuilt.whole)
 }
 
-fn read_head(paths: &Paths, master_key: &MasterKey) -> Result<Head, Damage> {
+fn read_head(paths: &Paths, master_key: &MasterKey) -> Result<Head, VerifyError> {
     HeadFile::open(&paths.head(), master_key.sub_key(Purpose::HeadTag))
         .map(|head| *head.current())
-        .map_err(|error| Damage {
-            position: Position::ZERO,
-            file: paths.head(),
-            source: error.into(),
+        .map_err(|error| {
+            let damage = Damage {
+                position: Position::ZERO,
+                file: paths.head(),
+                source: error.into(),
+            };
+            damage.into()
         })
 }
 

@@ -7,7 +7,7 @@
 use core::future::Future;
 use core::pin::Pin;
 
-use actix_web::http::header::{HOST, HeaderName, ORIGIN};
+use actix_web::http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
 use actix_web::http::{StatusCode, Uri};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use base64::Engine as _;
@@ -158,7 +158,7 @@ fn comes_from_us(request: &HttpRequest, issuer: &str) -> bool {
     // `none` is the person's own doing, such as sending a form again from the history.
     let sites: Vec<&[u8]> = headers
         .get_all(SEC_FETCH_SITE)
-        .map(|site| site.as_bytes())
+        .map(HeaderValue::as_bytes)
         .collect();
     if sites
         .iter()

@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -63,13 +64,19 @@ pub async fn verify_key(
         ip,
         now: app.now(),
     };
-    let answer = {
+    // Written out under the lock, so that nothing of the state need be copied: readers do not keep
+    // each other out, and a writer waits for a microsecond.
+    let (verdict, pending) = {
         let directory = app.directory();
-        verify::verify(&directory, app.peppers(), caller.authority(), &question)?
+        let answer = verify::verify(&directory, app.peppers(), caller.authority(), &question)?;
+        (serde_json::to_vec(&answer.verdict), answer.pending)
     };
-    if let Some((id, version)) = answer.pending {
+    let verdict = verdict.map_err(|_| Problem::internal())?;
+    if let Some((id, version)) = pending {
         // The new secret of a rotation is shown for the first time, to an API that asks us.
         app.activate(caller.origin(), id, version).await?;
     }
-    Ok(HttpResponse::Ok().json(answer.verdict))
+    Ok(HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(verdict))
 }

@@ -276,7 +276,9 @@ fn check_after(world: &World, run: &Run, seen: &Seen, records: &[Record], end: &
     assert_eq!(seen, acknowledged, "nobody saw what was not acknowledged");
 
     let mut rebuilt = Directory::default();
-    stored.iter().for_each(|record| rebuilt.apply(record));
+    for record in &stored {
+        rebuilt.apply(record);
+    }
     assert_eq!(world.replay().directory, rebuilt);
     // And on it goes, to the same end.
     let rest = super::faults::run(world, None, &Seen::default(), stored.len());

@@ -100,9 +100,12 @@ fn what_was_committed_is_there_after_a_clean_stop_and_is_read_back() {
     let mut live = open.opened.directory.clone();
     let (committer, thread) = open.opened.start(seen.clone()).expect("started");
     for submission in steps() {
-        let committed = committer.submit_blocking(submission).expect("committed");
-        let record = committed.record.expect("each step changes something");
-        let read = reader.get(committed.position).expect("read");
+        let answer = committer.submit_blocking(submission);
+        let record = answer
+            .expect("committed")
+            .record
+            .expect("each step changes something");
+        let read = reader.get(record.position).expect("read");
         assert_eq!(read.as_ref(), Some(&*record), "with all that is personal");
         live.apply(&record);
     }

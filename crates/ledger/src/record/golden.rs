@@ -63,7 +63,7 @@ struct Line {
 }
 
 struct Golden {
-    _temporary: tempfile::TempDir,
+    temporary: tempfile::TempDir,
     persons: Arc<Persons>,
     lines: Vec<Line>,
 }
@@ -116,14 +116,14 @@ impl Golden {
         });
         let lines = lines.collect();
         Self {
-            _temporary: temporary,
+            temporary,
             persons: Arc::new(Persons::new(keys)),
             lines,
         }
     }
 
     fn people_file(&self) -> PathBuf {
-        self._temporary.path().join("people.key")
+        self.temporary.path().join("people.key")
     }
 
     fn replay(&self, depth: Depth) -> Folded {
@@ -174,8 +174,8 @@ fn bless() {
     let known = golden.lines.len();
     let mut text = fs::read_to_string(folder.join("records.txt")).unwrap_or_default();
 
-    let disk = FaultyDisk::new();
-    let mut store = disk.open(None);
+    let store_double = FaultyDisk::new();
+    let mut store = store_double.open(None);
     let entries: Vec<Entry> = (1..)
         .zip(&golden.lines)
         .map(|(number, line)| Entry {
@@ -208,7 +208,7 @@ fn bless() {
         assert!(desk.commit(vec![(submission, sender)]));
         let committed = answer.try_recv().expect("answered").expect("committed");
         let record = committed.record.expect("each step changes something");
-        let entry = disk_entry(&disk, record.position);
+        let entry = disk_entry(&store_double, record.position);
         let (_, revision) = table::newest_of(&record.event);
         writeln!(
             text,
@@ -238,15 +238,15 @@ fn bless() {
     }
     fs::write(folder.join("forms.txt"), text).expect("written");
 
-    let folded = Golden::read().replay(Depth::State);
+    let state = Golden::read().replay(Depth::State);
     if known < steps().len() || !folder.join("state.json").exists() {
-        let mut text = serde_json::to_string_pretty(&json_of(&folded.directory)).expect("JSON");
+        let mut text = serde_json::to_string_pretty(&json_of(&state.directory)).expect("JSON");
         text.push('\n');
         fs::write(folder.join("state.json"), text).expect("written");
     }
     if known < steps().len() || !snapshot_file().exists() {
         let mut bytes = Vec::new();
-        snapshot::encode(&folded, &mut bytes).expect("encoded");
+        snapshot::encode(&state, &mut bytes).expect("encoded");
         fs::write(snapshot_file(), STANDARD.encode(bytes)).expect("written");
     }
 }

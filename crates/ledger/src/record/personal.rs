@@ -20,6 +20,10 @@ use crate::vault::{Commitment, PersonKey};
 pub struct Persons(RwLock<PersonKeys>);
 
 /// What there is of the key of a person.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, on the stack, for each record that is read: no allocation"
+)]
 enum KeyOf {
     Known(PersonKey),
     Destroyed,
@@ -92,11 +96,11 @@ impl<'a> LastKey<'a> {
     }
 
     fn get(&mut self, person: PersonId) -> Result<&KeyOf, PersonKeyError> {
-        let key = match self.last.take() {
-            Some((of, key)) if of == person => key,
-            Some(_) | None => self.persons.key_of(person)?,
-        };
-        Ok(&self.last.insert((person, key)).1)
+        if self.last.as_ref().is_none_or(|(of, _)| *of != person) {
+            self.last = Some((person, self.persons.key_of(person)?));
+        }
+        let (_, key) = self.last.as_ref().expect("it was just put there");
+        Ok(key)
     }
 }
 
