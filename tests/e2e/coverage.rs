@@ -15,6 +15,8 @@ const OPEN_TO_ALL: &[&str] = &[
     "/v1/user/token",
     // Opened by the one-time code in its body.
     "/v1/setup",
+    // Opened by the invitation's token in its body.
+    "/v1/invitations/accept",
 ];
 
 /// What has no caller: probes, pages (a session is no header), the definition. A route may leave

@@ -133,7 +133,7 @@ impl App {
         let Some(actor) = holder else {
             return Err(Problem::invalid_token());
         };
-        let caller = Caller::with_credential(actor, id, origin.clone());
+        let caller = Caller::with_credential(actor, id, version, origin.clone());
         match self.execute(&caller, ActivateApiKey { id, version }).await {
             Ok(_) => Ok(()),
             // Undone or ended between the look-up and the decision: the secret is no good.

@@ -10,6 +10,7 @@ use core::pin::Pin;
 
 use actix_web::http::header::{HeaderValue, USER_AGENT};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
+use keyledger_domain::api_key::Shown;
 use keyledger_domain::id::{RequestId, SessionId};
 use keyledger_domain::text::Email;
 use keyledger_domain::{Actor, Authority, ClientName, CredentialId, PasswordHash, Proof};
@@ -95,11 +96,16 @@ impl Caller {
     }
 
     /// The holder of a key whose secret was just shown.
-    pub(crate) fn with_credential(actor: Actor, id: CredentialId, origin: Origin) -> Self {
+    pub(crate) fn with_credential(
+        actor: Actor,
+        id: CredentialId,
+        version: u32,
+        origin: Origin,
+    ) -> Self {
         Self {
             authority: Authority {
                 actor,
-                proof: Proof::Credential(id),
+                proof: Proof::Credential { id, version },
             },
             origin,
         }
@@ -201,18 +207,23 @@ impl App {
         text: &str,
         origin: &Origin,
     ) -> Result<Caller, Problem> {
-        let (actor, id, pending) = {
+        let (actor, id, version, pending) = {
             let directory = self.directory();
             let (key, which) =
                 lookup::find(&directory, self.peppers(), text, origin.source, self.now())
                     .map_err(|_| Problem::invalid_token())?;
             let actor = key.issued.holder.actor();
-            (actor, key.issued.id, lookup::pending_version(key, which))
+            (
+                actor,
+                key.issued.id,
+                key.version_of(which),
+                which == Shown::Pending,
+            )
         };
-        if let Some(version) = pending {
+        if pending {
             self.activate(origin, id, version).await?;
         }
-        Ok(Caller::with_credential(actor, id, origin.clone()))
+        Ok(Caller::with_credential(actor, id, version, origin.clone()))
     }
 
     /// The service whose slug and key were carried as Basic. A user's key never goes as Basic.

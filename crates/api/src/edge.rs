@@ -9,13 +9,15 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll};
 use std::sync::Arc;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::uri::PathAndQuery;
-use actix_web::http::{Method, Uri};
-use actix_web::{Error, HttpMessage};
+use actix_web::http::{Method, StatusCode, Uri};
+use actix_web::{Error, HttpMessage, ResponseError};
 use keyledger_domain::id::RequestId;
+
+use crate::problem::Problem;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Where the assets of the playground are relative to a path that ends in a slash.
@@ -64,7 +66,7 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody,
 {
-    type Response = ServiceResponse<B>;
+    type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
     type Transform = EdgeService<S>;
     type InitError = ();
@@ -89,7 +91,7 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody,
 {
-    type Response = ServiceResponse<B>;
+    type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
 
@@ -101,9 +103,25 @@ where
         let id = self.ids.draw();
         request.extensions_mut().insert(id);
         drop_trailing_slash(&mut request);
-        let answer = self.inner.call(request);
+        let too_large = is_head_too_large(&request);
+        let answer = if too_large {
+            Err(request)
+        } else {
+            Ok(self.inner.call(request))
+        };
         Box::pin(async move {
-            let mut response = answer.await?;
+            let mut response = match answer {
+                Ok(answer) => answer.await?.map_into_left_body(),
+                Err(request) => {
+                    let problem = Problem::new(
+                        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                        format!("The head of a request may have at most {HEAD_BYTES_MAX} bytes."),
+                    );
+                    request
+                        .into_response(problem.error_response())
+                        .map_into_right_body()
+                }
+            };
             let headers = response.headers_mut();
             if let Ok(id) = HeaderValue::try_from(id.to_string()) {
                 headers.insert(X_REQUEST_ID, id);
@@ -146,21 +164,35 @@ fn drop_trailing_slash(request: &mut ServiceRequest) {
     }
 }
 
+/// The largest head of a request, in bytes of names and values.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+fn is_head_too_large(request: &ServiceRequest) -> bool {
+    let fields = request.headers().iter();
+    let bytes: usize = fields
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    bytes + request.uri().path().len() + request.query_string().len() > HEAD_BYTES_MAX
+}
+
 /// One line for a request that changed something or was refused; the look-ups, which are nearly
-/// all, only at the level `debug`. The query is never logged: people put secrets there.
+/// all, only at the level `debug`. It names the route, not the address: people put keys in paths
+/// and queries by mistake, and a log is kept and shipped.
 fn log<B>(id: RequestId, response: &ServiceResponse<B>) {
     let request = response.request();
-    let status = response.status();
-    let (method, path) = (request.method(), request.path());
-    if status.is_server_error() {
-        tracing::error!(request_id = %id, %method, path, status = status.as_u16(), "request failed");
-    } else if status.is_client_error() {
-        tracing::info!(request_id = %id, %method, path, status = status.as_u16(), "request refused");
-    } else if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
-        || path == crate::routes::VERIFY
-    {
-        tracing::debug!(request_id = %id, %method, path, status = status.as_u16(), "request");
-    } else {
-        tracing::info!(request_id = %id, %method, path, status = status.as_u16(), "request");
+    let status = response.status().as_u16();
+    let method = request.method();
+    let is_quiet = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+        || request.path() == crate::routes::VERIFY;
+    if is_quiet && status < 400 && !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    let pattern = request.match_pattern();
+    let route = pattern.as_deref().unwrap_or("none");
+    match status {
+        500.. => tracing::error!(request_id = %id, %method, route, status, "request failed"),
+        400.. => tracing::info!(request_id = %id, %method, route, status, "request refused"),
+        _ if is_quiet => tracing::debug!(request_id = %id, %method, route, status, "request"),
+        _ => tracing::info!(request_id = %id, %method, route, status, "request"),
     }
 }

@@ -50,11 +50,6 @@ pub(crate) fn find<'d>(
     Ok((key, which))
 }
 
-/// The version of the secret that was shown, to activate it.
-pub(crate) fn pending_version(key: &ApiKey, which: Shown) -> Option<u32> {
-    (which == Shown::Pending).then(|| key.newest_version())
-}
-
 /// The key that a text claims to be, whether or not its secret is right. For deciding who may be
 /// told of it, never for letting anybody in.
 pub(crate) fn claimed<'d>(directory: &'d Directory, shown: &str) -> Option<&'d ApiKey> {

@@ -1,4 +1,4 @@
-//! The definition of the API (OpenAPI 3.1), made from the handlers and from the table of routes.
+//! The definition of the API (`OpenAPI` 3.1), made from the handlers and from the table of routes.
 //!
 //! The handlers say what they take and answer, [`routes::paths`](crate::routes) says under which
 //! addresses: a path that is in one and not in the other fails a test, so no route escapes the
@@ -193,7 +193,7 @@ impl Modify for Aliases {
     }
 }
 
-/// An operation id stands once in a definition (OpenAPI 3.1 §4.8.10), so an alias has its own.
+/// An operation id stands once in a definition (`OpenAPI` 3.1 §4.8.10), so an alias has its own.
 fn mark(operation: &mut Operation, canonical: &str, index: usize) {
     if let Some(id) = &mut operation.operation_id {
         let number = if index == 0 {

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use keyledger_domain::api_key::RestrictApiKey;
 use keyledger_domain::{CredentialId, Environment, Scope, Scopes, Timestamp};
 use serde::{Deserialize, Deserializer};
@@ -82,7 +82,7 @@ fn cidrs(texts: &[String], fields: &mut Fields) -> Arc<[IpNet]> {
             .parse::<IpNet>()
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         match net {
-            Ok(net) => nets.push(net.trunc()),
+            Ok(net) => nets.push(canonical(net)),
             Err(_) => fields.refuse(
                 &format!("allowed_cidrs[{i}]"),
                 "must be a network such as 203.0.113.0/24 or an address",
@@ -90,6 +90,21 @@ fn cidrs(texts: &[String], fields: &mut Fields) -> Arc<[IpNet]> {
         }
     }
     nets.into()
+}
+
+/// Without host bits, and an IPv4 network that is written as IPv6 as what it is: addresses are
+/// compared in the same form, and would never match otherwise.
+fn canonical(net: IpNet) -> IpNet {
+    let IpNet::V6(v6) = net.trunc() else {
+        return net.trunc();
+    };
+    let mapped = v6
+        .network()
+        .to_ipv4_mapped()
+        .zip(v6.prefix_len().checked_sub(96));
+    mapped
+        .and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok())
+        .map_or(IpNet::V6(v6), IpNet::V4)
 }
 
 /// Tells a field that is `null` from one that is left out (with `#[serde(default)]`).
@@ -103,4 +118,25 @@ where
     D: Deserializer<'de>,
 {
     Option::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_have_one_form() {
+        for (written, meant) in [
+            ("203.0.113.7/24", "203.0.113.0/24"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/95", "::fffe:0:0/95"),
+            ("2001:db8::1/32", "2001:db8::/32"),
+        ] {
+            assert_eq!(
+                canonical(written.parse().unwrap()).to_string(),
+                meant,
+                "{written}"
+            );
+        }
+    }
 }

@@ -2,12 +2,12 @@
 
 use core::net::IpAddr;
 
-use keyledger_domain::api_key::{Ended, Holder};
+use keyledger_domain::api_key::{Ended, Holder, Shown};
 use keyledger_domain::directory::Directory;
 use keyledger_domain::org::Org;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::text::{Email, Slug};
-use keyledger_domain::{ApiKey, Authority, CredentialId, Environment, Refusal, Timestamp};
+use keyledger_domain::{Actor, ApiKey, Authority, CredentialId, Environment, Refusal, Timestamp};
 use keyledger_ledger::key_file::Peppers;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -187,7 +187,7 @@ impl<'d> From<Verdict<'d>> for Answer<'d> {
 pub(crate) fn verify<'d>(
     directory: &'d Directory,
     peppers: &Peppers,
-    authority: &Authority,
+    authority: &'d Authority,
     question: &Question<'_>,
 ) -> Result<Answer<'d>, Refusal> {
     directory.require_anywhere(authority, built_in::KEYS_VERIFY)?;
@@ -196,18 +196,25 @@ pub(crate) fn verify<'d>(
         Ok(found) => found,
         Err(reason) => {
             let code = lookup::claimed(directory, question.key)
-                .filter(|key| common_org(directory, authority, key).is_some())
+                .filter(|key| common_orgs(directory, authority, key).next().is_some())
                 .map_or(Code::NotFound, |_| reason.into());
             return Ok(Verdict::bad(code).into());
         }
     };
-    let Some(org) = common_org(directory, authority, key) else {
-        return Ok(Verdict::bad(Code::NotFound).into());
+    // A person may be in several of the caller's organisations; one in which all is held will do.
+    let held = |org: &&Org| {
+        question
+            .scopes
+            .iter()
+            .all(|scope| directory.key_holds(key, org, scope))
     };
-    let held = |scope: &String| directory.key_holds(key, org, scope);
-    if !question.scopes.iter().all(held) {
-        return Ok(Verdict::bad(Code::InsufficientScope).into());
+    let mut orgs = common_orgs(directory, authority, key).peekable();
+    if orgs.peek().is_none() {
+        return Ok(Verdict::bad(Code::NotFound).into());
     }
+    let Some(org) = orgs.find(held) else {
+        return Ok(Verdict::bad(Code::InsufficientScope).into());
+    };
     let id = match key.issued.holder {
         Holder::User { key, .. } => key.to_string(),
         Holder::Service { service, .. } => service.to_string(),
@@ -223,31 +230,31 @@ pub(crate) fn verify<'d>(
         environment: Some(key.issued.environment),
         expires_at: Some(key.expires_at),
     };
-    let pending = lookup::pending_version(key, which).map(|version| (key.issued.id, version));
+    let pending = (which == Shown::Pending).then(|| (key.issued.id, key.version_of(which)));
     Ok(Answer { verdict, pending })
 }
 
-/// The organisation in which the key is and the caller may verify; the first if there are more.
-fn common_org<'d>(
+/// The organisations in which the key is and the caller may verify.
+fn common_orgs<'d>(
     directory: &'d Directory,
-    authority: &Authority,
+    authority: &'d Authority,
     key: &ApiKey,
-) -> Option<&'d Org> {
-    if !directory.sees(authority, key.issued.environment) {
-        return None;
-    }
-    let may_verify = |org: &&Org| {
-        directory
-            .require(authority, org.id, built_in::KEYS_VERIFY)
-            .is_ok()
-    };
-    match key.issued.holder {
-        Holder::User { user, .. } => directory
-            .orgs_of(keyledger_domain::Actor::User(user))
-            .find(may_verify),
+) -> impl Iterator<Item = &'d Org> {
+    let visible = directory.sees(authority, key.issued.environment);
+    let (user, org) = match key.issued.holder {
+        Holder::User { user, .. } => (Some(user), None),
         // The holder may be gone; the organisation still tells its own people what became of it.
-        Holder::Service { org, .. } | Holder::Entitlement { org, .. } => {
-            directory.org(org).filter(may_verify)
-        }
-    }
+        Holder::Service { org, .. } | Holder::Entitlement { org, .. } => (None, Some(org)),
+    };
+    let of_user = user
+        .map(|user| directory.orgs_of(Actor::User(user)))
+        .into_iter()
+        .flatten();
+    let of_holder = org.and_then(|org| directory.org(org));
+    of_user.chain(of_holder).filter(move |org| {
+        visible
+            && directory
+                .require(authority, org.id, built_in::KEYS_VERIFY)
+                .is_ok()
+    })
 }

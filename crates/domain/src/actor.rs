@@ -103,7 +103,13 @@ pub enum Proof {
     /// A browser session that a password opened.
     Session(SessionId),
     /// A key or token, which never holds more than its scopes.
-    Credential(CredentialId),
+    Credential {
+        /// Its public id.
+        id: CredentialId,
+        /// Which of its secrets was shown: one in its grace opens less, one that a rotation has
+        /// ended meanwhile opens nothing.
+        version: u32,
+    },
 }
 
 /// An actor and their proof: what every command is decided for.
@@ -125,7 +131,7 @@ impl Authority {
     /// The credential that was shown, if one was.
     pub const fn credential(&self) -> Option<CredentialId> {
         match self.proof {
-            Proof::Credential(id) => Some(id),
+            Proof::Credential { id, .. } => Some(id),
             Proof::Own | Proof::Password | Proof::Session(_) => None,
         }
     }
@@ -135,7 +141,7 @@ impl Authority {
     pub const fn is_password_backed(&self) -> bool {
         match self.proof {
             Proof::Password | Proof::Session(_) => true,
-            Proof::Own | Proof::Credential(_) => false,
+            Proof::Own | Proof::Credential { .. } => false,
         }
     }
 }

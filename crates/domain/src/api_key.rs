@@ -598,7 +598,13 @@ impl Directory {
         if authority.actor != Actor::User(user) || key.revoked_at.is_some() {
             return Err(Refusal::Unknown(Noun::Key));
         }
-        let that_very_key = authority.proof == Proof::Credential(command.id);
+        // Its current secret, that is: one in its grace must not fetch the one that replaced it.
+        let version = key.secret.version;
+        let that_very_key = authority.proof
+            == Proof::Credential {
+                id: command.id,
+                version,
+            };
         if !authority.is_password_backed() && !that_very_key {
             return Err(Refusal::PasswordNeeded);
         }
@@ -693,11 +699,25 @@ impl Directory {
         authority: &Authority,
         expires_at: Option<Timestamp>,
     ) -> Result<(), Refusal> {
-        let own = authority.credential().and_then(|id| self.api_key(id));
-        if own.is_some_and(|own| ends_later(expires_at, own.expires_at)) {
+        if ends_later(expires_at, self.own_end(authority)) {
             return Err(Refusal::BeyondOwnLifetime);
         }
         Ok(())
+    }
+
+    /// When what the authority showed ends: the key, or the grace of its old secret before that.
+    /// Whoever stole a secret must not outlive its rotation by making another key with it.
+    fn own_end(&self, authority: &Authority) -> Option<Timestamp> {
+        let Proof::Credential { id, version } = authority.proof else {
+            return None;
+        };
+        let key = self.api_key(id)?;
+        match key.other.as_deref() {
+            Some(OtherSecret::Retiring { secret, until }) if secret.version == version => {
+                Some(key.expires_at.map_or(*until, |end| end.min(*until)))
+            }
+            Some(_) | None => key.expires_at,
+        }
     }
 
     /// No key is good where the one that makes it is not: an allow-list that a key could shed by
@@ -792,6 +812,28 @@ impl Directory {
 }
 
 impl ApiKey {
+    /// Whether the secret of this version is good, or waits for its first use, at `now`.
+    pub(crate) fn has_secret(&self, version: u32, now: Timestamp) -> bool {
+        self.secret.version == version
+            || self.other.as_deref().is_some_and(|other| match other {
+                OtherSecret::Retiring { secret, until } => {
+                    secret.version == version && now < *until
+                }
+                OtherSecret::Pending { secret, .. } => secret.version == version,
+            })
+    }
+
+    /// The version of the secret that was shown.
+    pub fn version_of(&self, shown: Shown) -> u32 {
+        match (shown, self.other.as_deref()) {
+            (
+                Shown::Retiring | Shown::Pending,
+                Some(OtherSecret::Retiring { secret, .. } | OtherSecret::Pending { secret, .. }),
+            ) => secret.version,
+            (Shown::Current | Shown::Retiring | Shown::Pending, _) => self.secret.version,
+        }
+    }
+
     /// Whether a second secret is good or waiting at `now`.
     pub fn rotation_under_way(&self, now: Timestamp) -> bool {
         match self.other.as_deref() {

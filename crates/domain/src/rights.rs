@@ -40,8 +40,10 @@ impl Directory {
             Proof::Session(id) => self.session(id).is_some_and(|session| {
                 authority.actor == Actor::User(session.user) && now < session.expires_at
             }),
-            Proof::Credential(id) => self.api_key(id).is_some_and(|key| {
-                key.issued.holder.actor() == authority.actor && key.standing(now).is_ok()
+            Proof::Credential { id, version } => self.api_key(id).is_some_and(|key| {
+                key.issued.holder.actor() == authority.actor
+                    && key.standing(now).is_ok()
+                    && key.has_secret(version, now)
             }),
         };
         if good {

@@ -276,7 +276,7 @@ pub(crate) fn steps() -> Vec<Submission> {
     step(of(ada), rotate("AdaKey001", 3, first_use).into());
     let by_key = Authority {
         actor: Actor::User(ada),
-        proof: Proof::Credential(id),
+        proof: Proof::Credential { id, version: 3 },
     };
     step(by_key, ActivateApiKey { id, version: 3 }.into());
     let at_once = Activation::Now { grace_seconds: 0 };

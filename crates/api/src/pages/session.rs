@@ -89,7 +89,7 @@ impl App {
     pub(super) async fn start_session(&self, caller: &Caller) -> Result<String, Problem> {
         let session = SessionId::from_random(self.random()?);
         let secret = Zeroizing::new(self.random::<32>()?);
-        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(*secret));
+        let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(secret.as_slice()));
         let digest = self.digest(secret.as_bytes())?;
         self.execute(caller, StartSession { session, digest })
             .await?;

@@ -14,7 +14,7 @@ use crate::api_key::{
 use crate::member::ChangeMemberRole;
 use crate::refusal::{Field, Noun, Reason, Refusal};
 use crate::role::Role;
-use crate::user_key::{CreateUserKey, RevokeUserKey};
+use crate::user_key::{CreateUserKey, KeyLabel, RevokeUserKey};
 
 const AT_ONCE: Activation = Activation::Now { grace_seconds: 0 };
 const GRACE: u64 = 60;
@@ -363,11 +363,12 @@ fn an_activation_that_comes_late_does_no_harm() {
         .at(after(GRACE))
         .after(password("mia"), rotate_to(3, "third", WITH_GRACE));
     table! { moved;
-        key("mia/full"), activate(2) => NOTHING;
-        key("mia/full"), activate(1) => refused(Refusal::CredentialEnded);
+        later_key("mia/full", 2), activate(2) => NOTHING;
+        later_key("mia/full", 2), activate(1) => refused(Refusal::CredentialEnded);
+        later_key("mia/full", 1), activate(1) => refused(Refusal::CredentialEnded);
     }
     table! { moved.at(after(2 * GRACE));
-        key("mia/full"), activate(2) => refused(Refusal::CredentialEnded);
+        later_key("mia/full", 2), activate(2) => refused(Refusal::CredentialEnded);
     }
 }
 
@@ -679,4 +680,36 @@ fn the_newest_secret_is_the_one_to_read_again() {
     assert_eq!(current(&waiting), Some(sealed("first")));
     let undone = waiting.after(password("mia"), undo("new"));
     assert_eq!(current(&undone), Some(sealed("first")));
+}
+
+/// Goal: whoever stole a secret loses it with the rotation, whatever they do during the grace.
+#[test]
+fn an_old_secret_in_its_grace_cannot_outlive_it() {
+    let graced = world().after(password("mia"), rotate_to(2, "second", WITH_GRACE));
+    let (old, new) = (later_key("mia/full", 1), later_key("mia/full", 2));
+    table! { graced;
+        old, rotate_to(3, "third", AT_ONCE)      => refused(Refusal::BeyondOwnLifetime);
+        old, create_unending()                   => refused(Refusal::BeyondOwnLifetime);
+        old, reveal("mia/full")                  => refused(Refusal::PasswordNeeded);
+        new, rotate_to(3, "third", AT_ONCE)      => happens("ApiKeyRotated");
+        new, create_unending()                   => happens("UserKeyCreated");
+    }
+    // A request that came in with a secret before it ended is decided after it did.
+    let at_once = world().after(password("mia"), rotate_to(2, "second", AT_ONCE));
+    table! { at_once;
+        old, create_unending()                   => refused(Refusal::CredentialEnded);
+    }
+    table! { graced.at(after(GRACE));
+        old, create_unending()                   => refused(Refusal::CredentialEnded);
+    }
+}
+
+fn create_unending() -> CreateUserKey {
+    CreateUserKey {
+        key: key_id("mia/more"),
+        label: KeyLabel::Handle(word("more")),
+        alias: None,
+        sealed: None,
+        api_key: unlimited("mia/more"),
+    }
 }

@@ -194,8 +194,19 @@ impl<'a> Dice<'a> {
             3 => password("a"),
             4..=6 => {
                 let id = self.known_credential(directory);
-                let holder = directory.api_key(id).map(|key| key.issued.holder.actor());
-                by(holder.unwrap_or(Actor::System), Proof::Credential(id))
+                let key = directory.api_key(id);
+                let holder = key.map(|key| key.issued.holder.actor());
+                // Mostly the secret that is good; now and then an older or a newer one.
+                let current = key.map_or(1, |key| key.secret.version);
+                let version = if self.below(4) == 0 {
+                    1 + self.below(4) as u32
+                } else {
+                    current
+                };
+                by(
+                    holder.unwrap_or(Actor::System),
+                    Proof::Credential { id, version },
+                )
             }
             _ => {
                 let actor = match self.below(4) {
@@ -208,7 +219,10 @@ impl<'a> Dice<'a> {
                     0 => Proof::Own,
                     1 => Proof::Password,
                     2 => Proof::Session(session_id(self.name())),
-                    _ => Proof::Credential(self.credential()),
+                    _ => Proof::Credential {
+                        id: self.credential(),
+                        version: 1,
+                    },
                 };
                 by(actor, proof)
             }

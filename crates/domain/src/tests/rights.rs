@@ -63,7 +63,7 @@ fn what_ended_does_nothing() {
         password("nobody"), new_team() => ended();
         session("max"), new_team()     => ended();
         // A proof that belongs to somebody else, or that its actor cannot have.
-        by(Actor::User(user("ada")), Proof::Credential(credential("ci"))), new_team()     => ended();
+        by(Actor::User(user("ada")), secret("ci", 1)), new_team()     => ended();
         by(Actor::User(user("gus")), Proof::Session(session_id("ada"))), new_team()       => ended();
         by(Actor::User(user("ada")), Proof::Own), new_team()                              => ended();
         by(Actor::System, Proof::Password), new_team()                                    => ended();

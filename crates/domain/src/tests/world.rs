@@ -137,22 +137,38 @@ pub(super) fn session(name: &str) -> Authority {
     by(Actor::User(user(name)), Proof::Session(session_id(name)))
 }
 
-/// A person with one of their keys, `person/key`.
+/// The secret of this version of a key.
+pub(super) fn secret(name: &str, version: u32) -> Proof {
+    Proof::Credential {
+        id: credential(name),
+        version,
+    }
+}
+
+/// A person with one of their keys, `person/key`, and its first secret.
 pub(super) fn key(name: &str) -> Authority {
     let (owner, _) = name.split_once('/').expect("person/key");
-    let proof = Proof::Credential(credential(name));
+    let proof = secret(name, 1);
     by(Actor::User(user(owner)), proof)
+}
+
+/// As [`key`], with a later secret.
+pub(super) fn later_key(name: &str, version: u32) -> Authority {
+    Authority {
+        proof: secret(name, version),
+        ..key(name)
+    }
 }
 
 /// A service with its key.
 pub(super) fn service_key(name: &str) -> Authority {
-    let proof = Proof::Credential(credential(name));
+    let proof = secret(name, 1);
     by(Actor::Service(service(name)), proof)
 }
 
 /// An entitlement token.
 pub(super) fn token(name: &str) -> Authority {
-    let proof = Proof::Credential(credential(name));
+    let proof = secret(name, 1);
     by(Actor::Entitlement(entitlement(name)), proof)
 }
 

@@ -156,7 +156,7 @@ fn what_cannot_be_is_422_and_names_the_field() {
 
 #[test]
 fn an_unreadable_body_is_400() {
-    for body in ["", "{", "{\"handle\":", "\u{0}"] {
+    for body in ["{", "{\"handle\":", "\u{0}", "{} {}"] {
         let reply = world()
             .owner()
             .send_bytes("POST", "/user/keys", "application/json", body.as_bytes())

@@ -375,7 +375,7 @@ mod tests {
         let (directory, live, test) = directory();
         let with = |id| Authority {
             actor: Actor::User(USER),
-            proof: Proof::Credential(id),
+            proof: Proof::Credential { id, version: 1 },
         };
         let gone = EntitlementId::from_bytes([8; 16]);
         let hidden = [
