@@ -1,5 +1,6 @@
 //! Request bodies: read whole within a limit, as JSON and nothing else, and checked field by field.
 
+use core::convert::Infallible;
 use core::future::Future;
 use core::pin::Pin;
 use core::str::FromStr;
@@ -19,23 +20,28 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
 const REQUIRED: &str = "this field is required";
 
-/// A JSON body. An empty one counts as `{}`, so that a POST without settings needs none.
-pub struct Json<T>(pub T);
+/// A JSON body, or what is wrong with it. An empty one counts as `{}`, so that a POST without
+/// settings needs none.
+///
+/// It is never refused here but by the handler, which begins with `let body = body?;`: the framework
+/// reads all arguments of a handler at once, and a stranger with a bad body must be told that they
+/// are a stranger.
+pub struct Json<T>(pub Result<T, Problem>);
 
 impl<T: DeserializeOwned> FromRequest for Json<T> {
-    type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Infallible>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let media_type = check_media_type(request);
         let bytes = read(request, payload);
         Box::pin(async move {
-            let bytes = bytes.await?;
-            if bytes.is_empty() {
-                return parse(b"{}").map(Self);
-            }
-            media_type?;
-            parse(&bytes).map(Self)
+            let parsed = match bytes.await {
+                Ok(bytes) if bytes.is_empty() => parse(b"{}"),
+                Ok(bytes) => media_type.and_then(|()| parse(&bytes)),
+                Err(problem) => Err(problem),
+            };
+            Ok(Self(parsed))
         })
     }
 }
@@ -89,8 +95,20 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let reason = error.into_inner();
         match reason.classify() {
             serde_json::error::Category::Data => {
-                let name = if path == "." { "body".to_owned() } else { path };
-                Problem::field(name, without_place(&reason))
+                let words = without_place(&reason);
+                let name = named_in(&words).map_or_else(
+                    || path.clone(),
+                    |name| {
+                        // serde tells of a field that is missing or unknown at the level above it.
+                        if path == "." {
+                            name.to_owned()
+                        } else {
+                            format!("{path}.{name}")
+                        }
+                    },
+                );
+                let name = if name == "." { "body".to_owned() } else { name };
+                Problem::field(name, words)
             }
             serde_json::error::Category::Io
             | serde_json::error::Category::Syntax
@@ -102,6 +120,14 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     json.end()
         .map_err(|_| Problem::unreadable("The body has something behind its JSON."))?;
     Ok(parsed)
+}
+
+/// The field that serde misses or does not know.
+fn named_in(words: &str) -> Option<&str> {
+    let rest = words
+        .strip_prefix("missing field `")
+        .or_else(|| words.strip_prefix("unknown field `"))?;
+    rest.split('`').next()
 }
 
 /// serde's words, without the line and column, and without the value: it may be a secret.
@@ -215,5 +241,57 @@ impl Fields {
     pub fn take<T>(&mut self, value: Option<T>) -> Result<T, Problem> {
         self.check()?;
         value.ok_or_else(Problem::internal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::ResponseError;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wish {
+        #[expect(dead_code, reason = "only the reading is tested")]
+        key: String,
+        #[serde(default)]
+        #[expect(dead_code, reason = "only the reading is tested")]
+        scopes: Vec<u8>,
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_secrets_are_not_repeated() {
+        for (body, status, words) in [
+            ("{}", 422, "key: missing field `key`"),
+            (
+                r#"{"key":"x","role":"owner"}"#,
+                422,
+                "role: unknown field `role`",
+            ),
+            (
+                r#"{"key":7}"#,
+                422,
+                "key: invalid type: integer `7`, expected a string",
+            ),
+            (
+                r#"{"key":"x","scopes":["sk_live_secret"]}"#,
+                422,
+                "scopes[0]: invalid type: string, expected u8",
+            ),
+            (r#"{"key":"x"} {}"#, 400, "behind its JSON"),
+            (r#"{"key":"#, 400, "not JSON"),
+            (r#"{"key":"x","key":"y"}"#, 422, "duplicate field"),
+        ] {
+            let problem = parse::<Wish>(body.as_bytes()).unwrap_err();
+            assert_eq!(problem.status_code().as_u16(), status, "{body}");
+            assert!(
+                problem.detail().contains(words),
+                "{body} gave {}",
+                problem.detail()
+            );
+            assert!(!problem.detail().contains("sk_live"));
+        }
     }
 }

@@ -82,7 +82,7 @@ pub(crate) fn serve(
     let code = match (is_new, &bootstrap) {
         (true, None) => setup_code.wait(&rng, &config.issuer)?,
         (true, Some(_)) => SetUpCode::waiting(String::new(), || ()),
-        (false, _) => setup_code.is_set_up(),
+        (false, _) => setup_code.take_away(),
     };
     let app = App::new(Parts {
         committer: committer.clone(),
@@ -173,7 +173,7 @@ impl SetUpFile {
     }
 
     /// There is an owner; a code that was left behind by a crash goes.
-    fn is_set_up(self) -> SetUpCode {
+    fn take_away(self) -> SetUpCode {
         remove(&self.0);
         SetUpCode::used()
     }

@@ -393,11 +393,8 @@ mod tests {
         let sample = include_str!("../../../data/keyledger.toml");
         toml::from_str::<File>(sample).unwrap();
         // Each line that is commented out is a setting, and a right one.
-        let all: String = sample
-            .lines()
-            .filter_map(|line| line.strip_prefix("#: "))
-            .map(|l| format!("{l}\n"))
-            .collect();
+        let lines = sample.lines().filter_map(|line| line.strip_prefix("#: "));
+        let all = lines.collect::<Vec<_>>().join("\n");
         toml::from_str::<File>(&all).unwrap();
         assert_eq!(all.lines().count(), 12);
     }

@@ -190,6 +190,7 @@ pub async fn create_entitlement(
     org: web::Path<String>,
     Json(body): Json<NewEntitlement>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let org = app.require_in(&caller, &org, built_in::ENTITLEMENTS_WRITE)?;
     let mut fields = Fields::default();
     let name: Option<DisplayName> = fields.required("name", body.name.as_deref());
@@ -288,6 +289,7 @@ pub async fn change_entitlement(
     path: web::Path<(String, String)>,
     Json(body): Json<ChangedEntitlement>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let found = app.find_entitlement(&caller, &path)?;
     let id = found.credential;
     let mut fields = Fields::default();
@@ -355,6 +357,7 @@ pub async fn refresh_entitlement(
     path: web::Path<(String, String)>,
     Json(body): Json<Rotation>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let found = app.find_entitlement(&caller, &path)?;
     let activation = body.activation()?;
     let (token, position) = app.rotate(&caller, found.credential, activation).await?;

@@ -216,6 +216,7 @@ pub async fn accept_invitation(
     visitor: Visitor,
     Json(body): Json<FollowedInvitation>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let mut fields = Fields::default();
     let token = fields.required("token", body.token.as_deref());
     let token: String = fields.take(token)?;

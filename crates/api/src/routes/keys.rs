@@ -46,6 +46,7 @@ pub async fn verify_key(
     caller: Caller,
     Json(body): Json<VerifyKey>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let mut fields = Fields::default();
     let ip = body.ip.as_deref().and_then(|ip| {
         let parsed = ip.parse::<IpAddr>().ok();

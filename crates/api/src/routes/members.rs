@@ -153,6 +153,7 @@ pub async fn create_member(
     org: web::Path<String>,
     Json(body): Json<NewMember>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let org = app.require_in(&caller, &org, built_in::USERS_WRITE)?;
     let mut fields = Fields::default();
     let email: Option<Email> = fields.required("email", body.email.as_deref());
@@ -262,6 +263,7 @@ pub async fn change_member(
     path: web::Path<(String, String)>,
     Json(body): Json<ChangedMember>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let (org, user) = {
         let directory = app.directory();
         let org = organization::require(&directory, &caller, &path.0, built_in::USERS_WRITE)?;

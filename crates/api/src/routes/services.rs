@@ -206,6 +206,7 @@ pub async fn create_service(
     org: web::Path<String>,
     Json(body): Json<NewService>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let org = app.require_in(&caller, &org, built_in::SERVICES_WRITE)?;
     let mut fields = Fields::default();
     let description = body.description.as_deref().unwrap_or_default();
@@ -319,6 +320,7 @@ pub async fn change_service(
     path: web::Path<(String, String)>,
     Json(body): Json<ChangedService>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let found = app.find_service(&caller, &path)?;
     let id = found.credential;
     let mut fields = Fields::default();
@@ -393,6 +395,7 @@ pub async fn refresh_service(
     path: web::Path<(String, String)>,
     Json(body): Json<Rotation>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let found = app.find_service(&caller, &path)?;
     let activation = body.activation()?;
     let (key, position) = app.rotate(&caller, found.credential, activation).await?;

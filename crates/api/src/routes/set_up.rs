@@ -56,6 +56,7 @@ pub async fn set_up(
     visitor: Visitor,
     Json(body): Json<FirstOwner>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let (position, made) = app.set_up(visitor.origin, body).await?;
     Ok(answer::created(position, &made))
 }

@@ -156,6 +156,7 @@ pub async fn change_password(
     caller: Caller,
     Json(body): Json<NewPassword>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     if !caller.authority().is_password_backed() {
         return Err(Refusal::PasswordNeeded.into());
     }

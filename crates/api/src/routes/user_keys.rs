@@ -184,6 +184,7 @@ pub async fn create_user_key(
     caller: Caller,
     Json(body): Json<NewUserKey>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let user = require_user(&caller)?;
     let mut fields = Fields::default();
     let handle: Option<Handle> = fields.required("handle", body.handle.as_deref());
@@ -274,6 +275,10 @@ pub async fn read_user_key(
 /// What is to be changed of a key; what is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::option_option,
+    reason = "left out, null and given are three different things"
+)]
 pub struct ChangedUserKey {
     /// A longer name for people; `null` for none.
     #[serde(default, deserialize_with = "restrictions::given")]
@@ -293,8 +298,8 @@ pub struct ChangedUserKey {
     disabled: Option<bool>,
 }
 
-/// Change one of my keys: its alias, its limits, or switch it off and on. One thing at a time is
-/// one entry in the audit log; several in one body are several, in this order.
+/// Change one of my keys: its alias, its limits, or switch it off and on. Each is an
+/// entry of its own in the audit log; if one is refused, none happens.
 ///
 /// # Errors
 /// 401, 403, 404, 422.
@@ -312,6 +317,7 @@ pub async fn change_user_key(
     handle: web::Path<String>,
     Json(body): Json<ChangedUserKey>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let (key, id) = app.find_user_key(&caller, &handle)?;
     let mut fields = Fields::default();
     let alias = body
@@ -332,10 +338,7 @@ pub async fn change_user_key(
         body.disabled
             .map(|disabled| SwitchApiKey { id, disabled }.into()),
     );
-    let mut position = app.directory().position();
-    for command in commands {
-        position = app.execute(&caller, command).await?.position;
-    }
+    let position = app.execute_all(&caller, commands).await?;
     Ok(answer::done(position, &app.view_user_key(key, None)?))
 }
 
@@ -406,6 +409,7 @@ pub async fn rotate_user_key(
     handle: web::Path<String>,
     Json(body): Json<Rotation>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let (key, id) = app.find_user_key(&caller, &handle)?;
     let (token, position) = app.rotate(&caller, id, body.activation()?).await?;
     Ok(answer::done(

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use keyledger_domain::api_key::Activation;
 use keyledger_domain::credential::preview;
+use keyledger_domain::id::UserId;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::user_key::KeyLabel;
 use keyledger_domain::{Actor, CredentialId, Environment, Refusal, Timestamp, refusal::Noun};
@@ -54,6 +55,7 @@ pub async fn read_own_token(
     visitor: Visitor,
     Json(body): Json<OwnTokenRequest>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     let caller = match (visitor.caller, body.email, body.password) {
         // A client may send Basic alone.
         (Some(caller), None, None) if caller.authority().is_password_backed() => caller,
@@ -85,26 +87,8 @@ pub async fn read_own_token(
         key.and_then(|key| directory.credential_of(key))
     };
     let token = match own {
-        Some(id) => match app.reveal(&caller, id).await? {
-            Some(token) => token,
-            // It cannot be read again, so asking for it is resetting it.
-            None => {
-                app.rotate(&caller, id, Activation::Now { grace_seconds: 0 })
-                    .await?
-                    .0
-            }
-        },
-        None => {
-            let limits = Limits {
-                scopes: None,
-                environment: Environment::Live,
-                expires_at: None,
-                allowed_cidrs: [].into(),
-            };
-            app.issue_user_key(&caller, user, KeyLabel::OwnToken, None, &limits)
-                .await?
-                .0
-        }
+        Some(id) => app.read_or_reset(&caller, id).await?,
+        None => app.issue_own_token(&caller, user).await?,
     };
     Ok(HttpResponse::Ok().json(OwnToken { token }))
 }
@@ -226,4 +210,28 @@ pub async fn refresh_own_token(
             key,
         },
     ))
+}
+
+impl App {
+    /// A token that can be read again is read; for one that cannot, asking for it is resetting it.
+    async fn read_or_reset(&self, caller: &Caller, id: CredentialId) -> Result<String, Problem> {
+        if let Some(token) = self.reveal(caller, id).await? {
+            return Ok(token);
+        }
+        let at_once = Activation::Now { grace_seconds: 0 };
+        Ok(self.rotate(caller, id, at_once).await?.0)
+    }
+
+    async fn issue_own_token(&self, caller: &Caller, user: UserId) -> Result<String, Problem> {
+        let limits = Limits {
+            scopes: None,
+            environment: Environment::Live,
+            expires_at: None,
+            allowed_cidrs: [].into(),
+        };
+        let issued = self
+            .issue_user_key(caller, user, KeyLabel::OwnToken, None, &limits)
+            .await?;
+        Ok(issued.0)
+    }
 }

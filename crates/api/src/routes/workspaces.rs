@@ -100,6 +100,7 @@ pub async fn create_workspace(
     caller: Caller,
     Json(body): Json<NewWorkspace>,
 ) -> Result<HttpResponse, Problem> {
+    let body = body?;
     app.directory()
         .require_anywhere(caller.authority(), built_in::WORKSPACES_WRITE)?;
     let mut fields = Fields::default();
