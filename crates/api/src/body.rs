@@ -88,6 +88,12 @@ pub(crate) fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Following the path costs time, and nearly every body is right.
+    serde_json::from_slice(bytes).or_else(|_| parse_with_path(bytes))
+}
+
+/// Parses once more, to tell where it goes wrong.
+fn parse_with_path<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut json);
     let parsed = parsed.map_err(|error| {

@@ -4,7 +4,7 @@
 //! [`Visitor`] says in its signature that strangers are welcome, and still refuses a wrong
 //! credential. [`App::execute`](crate::app::App::execute) takes nothing but a [`Caller`].
 
-use core::future::Future;
+use core::future::{Future, ready};
 use core::net::IpAddr;
 use core::pin::Pin;
 
@@ -142,15 +142,19 @@ pub struct Visitor {
     pub origin: Origin,
 }
 
+/// What an extractor gives back. A key is looked up at once; a password, and the first use of a new
+/// secret, take their time.
+type Extracted<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
+
 impl FromRequest for Visitor {
     type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+    type Future = Extracted<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
+        let origin = Origin::of(request);
+        let found = find(request, &origin);
         Box::pin(async move {
-            let origin = Origin::of(&request);
-            let caller = authenticate(&request, &origin).await?;
+            let caller = found?.caller(&origin).await?;
             Ok(Self { caller, origin })
         })
     }
@@ -158,72 +162,89 @@ impl FromRequest for Visitor {
 
 impl FromRequest for Caller {
     type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+    type Future = Extracted<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let origin = Origin::of(&request);
-            authenticate(&request, &origin)
-                .await?
-                .ok_or_else(Problem::not_authenticated)
-        })
+        let origin = Origin::of(request);
+        match find(request, &origin) {
+            Ok(Found::Caller(caller)) => Box::pin(ready(Ok(caller))),
+            found => Box::pin(async move {
+                let caller = found?.caller(&origin).await?;
+                caller.ok_or_else(Problem::not_authenticated)
+            }),
+        }
     }
 }
 
-async fn authenticate(request: &HttpRequest, origin: &Origin) -> Result<Option<Caller>, Problem> {
+/// What a look at a request gives.
+enum Found {
+    Nobody,
+    Caller(Caller),
+    /// A new secret that was shown for the first time.
+    FirstUse(web::Data<App>, Caller, CredentialId, u32),
+    /// A name, and what was shown for it: a service's key, or a password.
+    Basic(web::Data<App>, String, Password, Option<String>),
+}
+
+impl Found {
+    async fn caller(self, origin: &Origin) -> Result<Option<Caller>, Problem> {
+        match self {
+            Self::Nobody => Ok(None),
+            Self::Caller(caller) => Ok(Some(caller)),
+            Self::FirstUse(app, caller, id, version) => {
+                app.activate(origin, id, version).await?;
+                Ok(Some(caller))
+            }
+            Self::Basic(app, slug, _, Some(key)) => {
+                app.service_by_basic(&slug, &key, origin).await.map(Some)
+            }
+            Self::Basic(app, username, password, None) => app
+                .caller_by_password(&username, password, origin)
+                .await
+                .map(Some),
+        }
+    }
+}
+
+fn find(request: &HttpRequest, origin: &Origin) -> Result<Found, Problem> {
     let app = request
         .app_data::<web::Data<App>>()
         .expect("every route has the application");
-    match Carried::of(request)? {
-        Carried::Nothing => Ok(None),
-        Carried::Key(text) => app.caller_by_key(&text, origin).await.map(Some),
+    Ok(match Carried::of(request)? {
+        Carried::Nothing => Found::Nobody,
+        Carried::Key(text) => match app.caller_by_shown(text, origin)? {
+            (caller, None) => Found::Caller(caller),
+            (caller, Some((id, version))) => Found::FirstUse(app.clone(), caller, id, version),
+        },
         Carried::Basic {
             username,
             password,
             key,
-        } => {
-            if let Some(key) = key {
-                return app
-                    .service_by_basic(&username, &key, origin)
-                    .await
-                    .map(Some);
-            }
-            app.caller_by_password(&username, password, origin)
-                .await
-                .map(Some)
-        }
-    }
+        } => Found::Basic(app.clone(), username, password, key),
+    })
 }
 
 impl App {
-    /// Whoever holds this key.
+    /// Whoever holds this key, and the secret that was shown for the first time, if it was.
     ///
     /// # Errors
     /// 401, the same for an unknown, a wrong, a revoked, a disabled and an expired key, and for one
     /// used from the wrong place.
-    pub(crate) async fn caller_by_key(
+    fn caller_by_shown(
         &self,
         text: &str,
         origin: &Origin,
-    ) -> Result<Caller, Problem> {
-        let (actor, id, version, pending) = {
-            let directory = self.directory();
-            let (key, which) =
-                lookup::find(&directory, self.peppers(), text, origin.source, self.now())
-                    .map_err(|_| Problem::invalid_token())?;
-            let actor = key.issued.holder.actor();
-            (
-                actor,
-                key.issued.id,
-                key.version_of(which),
-                which == Shown::Pending,
-            )
-        };
-        if pending {
-            self.activate(origin, id, version).await?;
-        }
-        Ok(Caller::with_credential(actor, id, version, origin.clone()))
+    ) -> Result<(Caller, Option<(CredentialId, u32)>), Problem> {
+        let directory = self.directory();
+        let found = lookup::find(&directory, self.peppers(), text, origin.source, self.now());
+        let (key, which) = found.map_err(|_| Problem::invalid_token())?;
+        let (actor, id) = (key.issued.holder.actor(), key.issued.id);
+        let version = key.version_of(which);
+        let pending = (which == Shown::Pending).then_some((id, version));
+        Ok((
+            Caller::with_credential(actor, id, version, origin.clone()),
+            pending,
+        ))
     }
 
     /// The service whose slug and key were carried as Basic. A user's key never goes as Basic.
@@ -233,9 +254,8 @@ impl App {
         key: &str,
         origin: &Origin,
     ) -> Result<Caller, Problem> {
-        let caller = self
-            .caller_by_key(key, origin)
-            .await
+        let (caller, pending) = self
+            .caller_by_shown(key, origin)
             .map_err(|_| Problem::invalid_password())?;
         let Actor::Service(id) = caller.authority.actor else {
             return Err(Problem::invalid_password());
@@ -244,11 +264,13 @@ impl App {
             .directory()
             .service(id)
             .is_some_and(|s| s.slug.as_str() == slug);
-        if named {
-            Ok(caller)
-        } else {
-            Err(Problem::invalid_password())
+        if !named {
+            return Err(Problem::invalid_password());
         }
+        if let Some((id, version)) = pending {
+            self.activate(origin, id, version).await?;
+        }
+        Ok(caller)
     }
 
     /// Whoever has this password.

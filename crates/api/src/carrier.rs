@@ -17,11 +17,11 @@ use crate::problem::Problem;
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What a request carries.
-pub(crate) enum Carried {
+pub(crate) enum Carried<'r> {
     /// Nothing.
     Nothing,
     /// A key or token.
-    Key(String),
+    Key(&'r str),
     /// A name and a password, or a service's slug and key.
     Basic {
         /// Who they say they are.
@@ -33,13 +33,13 @@ pub(crate) enum Carried {
     },
 }
 
-impl Carried {
+impl<'r> Carried<'r> {
     /// Reads what a request carries. Nothing is looked up yet.
     ///
     /// # Errors
     /// 400 for more than one credential, whichever and however equal: a proxy and we might pick
     /// different ones. 401 for one that is in no known form.
-    pub(crate) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+    pub(crate) fn of(request: &'r HttpRequest) -> Result<Self, Problem> {
         let headers = request.headers();
         let mut values = headers
             .get_all(AUTHORIZATION)
@@ -57,11 +57,11 @@ impl Carried {
             return Err(Problem::several_credentials());
         }
         if !authorization {
-            return Ok(Self::Key(text.to_owned()));
+            return Ok(Self::Key(text));
         }
         let (scheme, rest) = text.split_once(' ').ok_or_else(Problem::invalid_token)?;
         if scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token") {
-            return Ok(Self::Key(rest.to_owned()));
+            return Ok(Self::Key(rest));
         }
         if scheme.eq_ignore_ascii_case("basic") {
             return basic(rest.trim()).ok_or_else(Problem::invalid_password);
@@ -71,7 +71,7 @@ impl Carried {
 }
 
 /// RFC 7617 §2: the user-id ends at the first colon; the text is UTF-8 (§2.1).
-fn basic(encoded: &str) -> Option<Carried> {
+fn basic(encoded: &str) -> Option<Carried<'static>> {
     let decoded = STANDARD.decode(encoded).ok()?;
     let decoded = String::from_utf8(decoded).ok()?;
     let (username, password) = decoded.split_once(':')?;

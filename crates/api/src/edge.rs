@@ -123,7 +123,7 @@ where
                 }
             };
             let headers = response.headers_mut();
-            if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+            if let Ok(id) = HeaderValue::from_str(id.encode(&mut RequestId::buffer())) {
                 headers.insert(X_REQUEST_ID, id);
             }
             headers.insert(

@@ -3,8 +3,8 @@
 use core::fmt;
 use std::sync::Arc;
 
+use constant_time_eq::constant_time_eq_32;
 use serde::{Deserialize, Serialize};
-use subtle::ConstantTimeEq;
 
 /// The keyed BLAKE3 tag of a whole credential, and the version of the pepper that keyed it.
 ///
@@ -21,7 +21,7 @@ pub struct Digest {
 impl Digest {
     /// Compares in constant time.
     pub fn matches(&self, other: &Self) -> bool {
-        self.pepper_version == other.pepper_version && bool::from(self.tag.ct_eq(&other.tag))
+        self.pepper_version == other.pepper_version && constant_time_eq_32(&self.tag, &other.tag)
     }
 }
 

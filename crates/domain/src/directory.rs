@@ -1,7 +1,6 @@
 //! The whole state, and the one fold that makes it out of the records.
 
-use std::collections::HashMap;
-
+use ahash::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::Actor;

@@ -25,6 +25,16 @@ macro_rules! id {
                 Self(Uuid::from_bytes(bytes))
             }
 
+            /// Writes it as text without allocating; the buffer is [`Self::buffer`]'s.
+            pub fn encode(self, buffer: &mut [u8; 36]) -> &str {
+                self.0.hyphenated().encode_lower(buffer)
+            }
+
+            /// Room for the text.
+            pub const fn buffer() -> [u8; 36] {
+                [0; 36]
+            }
+
             /// The 16 bytes, as they are stored.
             pub const fn to_bytes(self) -> [u8; 16] {
                 self.0.into_bytes()

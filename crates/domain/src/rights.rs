@@ -158,11 +158,12 @@ impl Directory {
             .scopes
             .iter()
             .map(|(name, entry)| (name.as_str(), entry.minimum_role));
-        let mut names: Vec<_> = built_in
+        let mut names = Vec::with_capacity(BUILT_IN.len() + org.scopes.len());
+        let included = built_in
             .chain(added)
             .filter(|(name, minimum)| held.includes(name, Some(*minimum)))
-            .map(|(name, _)| name)
-            .collect();
+            .map(|(name, _)| name);
+        names.extend(included);
         if !org.scopes.is_empty() {
             names.sort_unstable();
         }

@@ -44,7 +44,10 @@ fn main() {
                     if place >= count {
                         return;
                     }
-                    let body = json!({ "handle": format!("seed-{}", first + place) });
+                    let body = json!({
+                        "handle": format!("seed-{}", first + place),
+                        "scopes": ["files:read", "files:write"],
+                    });
                     let token = owner.post("/user/keys", &body).expect(201).string("token");
                     sender
                         .send(token)

@@ -16,6 +16,9 @@ use crate::verify::{self, Question, Verdict};
 /// The most scopes that may be asked for at once.
 const SCOPES_MAX: usize = 64;
 
+/// Room for an answer with all the built-in scopes in it.
+const VERDICT_BYTES: usize = 1_024;
+
 /// The key that was shown, and what it must be good for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -70,9 +73,10 @@ pub async fn verify_key(
     let (verdict, pending) = {
         let directory = app.directory();
         let answer = verify::verify(&directory, app.peppers(), caller.authority(), &question)?;
-        (serde_json::to_vec(&answer.verdict), answer.pending)
+        let mut verdict = Vec::with_capacity(VERDICT_BYTES);
+        serde_json::to_writer(&mut verdict, &answer.verdict).map_err(|_| Problem::internal())?;
+        (verdict, answer.pending)
     };
-    let verdict = verdict.map_err(|_| Problem::internal())?;
     if let Some((id, version)) = pending {
         // The new secret of a rotation is shown for the first time, to an API that asks us.
         app.activate(caller.origin(), id, version).await?;

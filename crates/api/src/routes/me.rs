@@ -1,7 +1,8 @@
 //! `GET /v1/me`: who am I, whoever I am.
 
 use actix_web::{HttpResponse, web};
-use keyledger_domain::{Actor, ApiKey, Environment, Refusal, Scope};
+use keyledger_domain::text::{DisplayName, Email, Slug};
+use keyledger_domain::{Actor, ApiKey, Environment, Refusal, Scopes};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,7 +12,7 @@ use crate::problem::{Problem, ProblemBody};
 
 /// Who the caller is.
 #[derive(Serialize, ToSchema)]
-pub struct Me {
+pub struct Me<'d> {
     /// `user`, `service` or `entitlement`.
     #[schema(example = "user")]
     r#type: &'static str,
@@ -19,16 +20,16 @@ pub struct Me {
     id: String,
     /// A user's address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    email: Option<String>,
+    email: Option<&'d str>,
     /// A user's or service's slug.
     #[serde(skip_serializing_if = "Option::is_none")]
-    slug: Option<String>,
+    slug: Option<&'d str>,
     /// The name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    name: Option<&'d str>,
     /// The scopes of the credential; `null` for all that its holder may do.
     #[schema(value_type = Option<Vec<String>>)]
-    scopes: Option<Vec<Scope>>,
+    scopes: Option<&'d Scopes>,
     /// `live` or `test`.
     #[schema(value_type = String)]
     environment: Environment,
@@ -53,7 +54,7 @@ pub async fn read_me(app: web::Data<App>, caller: Caller) -> Result<HttpResponse
         email: None,
         slug: None,
         name: None,
-        scopes: scopes.map(|scopes| scopes.iter().cloned().collect()),
+        scopes,
         environment: directory.environment_of(authority),
     };
     let ended = || Problem::from(Refusal::CredentialEnded);
@@ -61,22 +62,22 @@ pub async fn read_me(app: web::Data<App>, caller: Caller) -> Result<HttpResponse
         Actor::User(id) => {
             let user = directory.user(id).ok_or_else(ended)?;
             me.id = id.to_string();
-            me.email = user.email.known().map(ToString::to_string);
-            me.slug = user.slug.known().map(ToString::to_string);
-            me.name = user.name.known().map(ToString::to_string);
+            me.email = user.email.known().map(Email::as_str);
+            me.slug = user.slug.known().map(Slug::as_str);
+            me.name = user.name.known().map(DisplayName::as_str);
         }
         Actor::Service(id) => {
             let service = directory.service(id).ok_or_else(ended)?;
             me.r#type = "service";
             me.id = id.to_string();
-            me.slug = Some(service.slug.to_string());
-            me.name = Some(service.name.to_string());
+            me.slug = Some(service.slug.as_str());
+            me.name = Some(service.name.as_str());
         }
         Actor::Entitlement(id) => {
             let token = directory.entitlement(id).ok_or_else(ended)?;
             me.r#type = "entitlement";
             me.id = id.to_string();
-            me.name = Some(token.name.to_string());
+            me.name = Some(token.name.as_str());
         }
         Actor::System => return Err(Problem::internal()),
     }
