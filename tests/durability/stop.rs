@@ -73,7 +73,7 @@ fn a_command_that_needs_the_folder_says_that_a_server_has_it() {
     let verdict = server.command(&["audit", "verify"]);
     assert!(verdict.code.is_some_and(|code| code != 0), "{verdict:?}");
     assert!(
-        verdict.output.contains("http"),
+        verdict.output.contains("over HTTP, with GET /v1/events"),
         "it names the way over HTTP: {}",
         verdict.output
     );

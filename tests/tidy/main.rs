@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .unwrap()
+        .expect("the checkout can be read")
         .to_path_buf()
 }
 
 /// The names of the normal and build dependencies in a crate's manifest.
 fn dependencies(krate: &str) -> Vec<String> {
-    let manifest =
-        fs::read_to_string(root().join("crates").join(krate).join("Cargo.toml")).unwrap();
+    let manifest = fs::read_to_string(root().join("crates").join(krate).join("Cargo.toml"))
+        .expect("the checkout can be read");
     let mut inside = false;
     let mut names = Vec::new();
     for line in manifest.lines() {
@@ -29,8 +29,8 @@ fn dependencies(krate: &str) -> Vec<String> {
 
 fn sources() -> Vec<PathBuf> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in fs::read_dir(folder).expect("the checkout can be read") {
+            let path = entry.expect("the checkout can be read").path();
             if path.is_dir() {
                 walk(&path, found);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -93,7 +93,7 @@ fn dependencies_run_downwards_only() {
 fn the_domain_is_pure() {
     let pure = root().join("crates/domain/src");
     for path in sources().iter().filter(|path| path.starts_with(&pure)) {
-        let text = fs::read_to_string(path).unwrap();
+        let text = fs::read_to_string(path).expect("the checkout can be read");
         for word in [
             "std::fs",
             "std::net::Tcp",
@@ -110,7 +110,11 @@ fn the_domain_is_pure() {
 #[test]
 fn no_room_has_a_name_that_says_nothing() {
     for path in sources() {
-        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let stem = path
+            .file_stem()
+            .expect("the checkout can be read")
+            .to_string_lossy()
+            .into_owned();
         for word in ["util", "utils", "common", "manager", "helpers", "misc"] {
             assert_ne!(
                 stem,
@@ -133,7 +137,7 @@ fn nothing_is_left_for_later() {
         ["unimpl", "emented!("],
     ];
     for path in sources() {
-        let text = fs::read_to_string(&path).unwrap();
+        let text = fs::read_to_string(&path).expect("the checkout can be read");
         for word in words.map(|halves| halves.concat()) {
             assert!(!text.contains(&word), "{} has {word}", path.display());
         }

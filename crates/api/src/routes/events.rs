@@ -1,7 +1,7 @@
 //! `/v1/events`: the audit log of the organisations whose log the caller may read.
 //!
 //! Records are read from the disk, so it is done on a thread of its own and only as far as
-//! [`scan::EXAMINED_MAX`] says: whoever verifies a key meanwhile does not feel it.
+//! `scan::EXAMINED_MAX` says: whoever verifies a key meanwhile does not feel it.
 
 mod filter;
 mod scan;

@@ -199,7 +199,7 @@ impl<'a> Dice<'a> {
                 // Mostly the secret that is good; now and then an older or a newer one.
                 let current = key.map_or(1, |key| key.secret.version);
                 let version = if self.below(4) == 0 {
-                    1 + self.below(4) as u32
+                    [1, 2, 3, 4][self.below(4)]
                 } else {
                     current
                 };

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use keyledger_api::routes::events::EventView;
 use keyledger_domain::Position;
+use keyledger_ledger::folder::FolderError;
 use keyledger_ledger::merkle::Hash;
-use keyledger_ledger::{Ledger, OpenOptions, verify};
+use keyledger_ledger::verify::{ResealError, VerifyError};
+use keyledger_ledger::{Ledger, OpenError, OpenOptions, verify};
 use ring::rand::SystemRandom;
+use thiserror::Error;
 
 use super::{Outcome, say};
 use crate::clock::WallClock;
@@ -56,11 +59,40 @@ pub(crate) struct Reseal {
 
 /// Runs one of them.
 pub(crate) fn run(audit: Audit) -> Outcome {
-    match audit {
+    let outcome = match audit {
         Audit::Verify(folder) => verify_folder(&folder),
         Audit::Export(export) => export_folder(&export),
         Audit::Reseal(reseal) => reseal_folder(&reseal),
-    }
+    };
+    outcome.map_err(|error| {
+        if is_in_use(error.as_ref()) {
+            Box::new(HeldByServer(error))
+        } else {
+            error
+        }
+    })
+}
+
+/// A server has the folder; what it knows can be asked of it.
+#[derive(Debug, Error)]
+#[error(
+    "a server has this folder. Ask it over HTTP, with GET /v1/events or GET /health/ready, or stop it \
+     first"
+)]
+struct HeldByServer(#[source] Box<dyn std::error::Error>);
+
+fn is_in_use(error: &(dyn std::error::Error + 'static)) -> bool {
+    let folder = match error.downcast_ref::<VerifyError>() {
+        Some(VerifyError::Folder(folder)) => Some(folder),
+        _ => match error.downcast_ref::<OpenError>() {
+            Some(OpenError::Folder(folder)) => Some(folder),
+            _ => match error.downcast_ref::<ResealError>() {
+                Some(ResealError::Verify(VerifyError::Folder(folder))) => Some(folder),
+                _ => None,
+            },
+        },
+    };
+    matches!(folder, Some(FolderError::FolderInUse { .. }))
 }
 
 fn verify_folder(folder: &Folder) -> Outcome {
