@@ -1,5 +1,6 @@
 //! What a credential may not do, whatever route it tries.
 
+use keyledger_tests::NOT_PROVIDED;
 use serde_json::{Value, json};
 
 use crate::world::{make_key, seconds_from_now, unique, world};
@@ -213,4 +214,27 @@ fn n113_a_key_never_reaches_further_than_its_owner() {
             )
             .expect(403);
     }
+}
+
+#[test]
+fn who_asks_is_told_before_what_is_wrong_with_the_body() {
+    let person = world().person("member");
+    let body = json!({ "name": "", "scopes": ["NOT A SCOPE"] });
+    for path in ["/v1/orgs/acme/services", "/v1/orgs/acme/teams"] {
+        world()
+            .anonymous()
+            .post(path, &body)
+            .expect_401(NOT_PROVIDED);
+        world().with_key(&person.key).post(path, &body).expect(403);
+        world().owner().post(path, &body).expect(422);
+    }
+    let reader = world().with_key(&world().key_with_scopes(&["keys:read"]));
+    let body = json!({ "handle": "NOT A HANDLE" });
+    reader
+        .post("/user/keys", &body)
+        .expect_missing_scope("keys:write");
+    world()
+        .owner()
+        .post("/user/keys", &body)
+        .expect_field("handle");
 }

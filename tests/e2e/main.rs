@@ -17,7 +17,7 @@ mod leaks;
 mod openapi;
 mod pages {
     mod form;
-    mod login;
+    pub(crate) mod login;
 }
 mod start;
 mod tenancy;
@@ -37,6 +37,7 @@ mod user {
 }
 mod v1 {
     mod events;
+    mod invitations;
     mod keys {
         mod verify;
     }
@@ -48,5 +49,8 @@ mod v1 {
         mod teams;
     }
     mod scopes;
+    mod user {
+        mod password;
+    }
     mod workspaces;
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use keyledger_domain::api_key::ActivateApiKey;
+use keyledger_domain::api_key::{ActivateApiKey, NewApiKey};
 use keyledger_domain::{
     Command, CredentialId, CredentialKind, Digest, Directory, Environment, Plaintext, Record,
     Timestamp,
@@ -13,7 +13,7 @@ use keyledger_domain::{
 use keyledger_ledger::key_file::{Peppers, Purpose, SubKey};
 use keyledger_ledger::vault::Vault;
 use keyledger_ledger::{
-    Clock, Committed, Committer, KeyFile, Projection, RecordReader, Submission,
+    Clock, Committed, Committer, KeyFile, NotCommitted, Projection, RecordReader, Submission,
 };
 use parking_lot::{RwLock, RwLockReadGuard};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -21,8 +21,16 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::caller::{Caller, Origin};
 use crate::event_index::EventIndex;
 use crate::passwords::Passwords;
+use crate::places::Places;
 use crate::problem::Problem;
+use crate::restrictions::Limits;
 use crate::setup_code::SetUpCode;
+
+/// How many requests read records at once. More wait: reading takes a core for its while, and there
+/// must be one left for verifying.
+const RECORD_READERS_MAX: usize = 1;
+/// How many more may wait to read records before the next is turned away.
+const RECORD_READERS_WAITING_MAX: usize = 32;
 
 /// What the binary decides for the API.
 #[derive(Clone, Debug)]
@@ -88,6 +96,7 @@ pub struct Parts {
 pub struct App {
     parts: Parts,
     passwords: Passwords,
+    record_readers: Places,
     csrf: SubKey,
 }
 
@@ -102,6 +111,7 @@ impl App {
         Ok(Self {
             parts,
             passwords,
+            record_readers: Places::new(RECORD_READERS_MAX, RECORD_READERS_WAITING_MAX),
             csrf,
         })
     }
@@ -134,11 +144,12 @@ impl App {
             return Err(Problem::invalid_token());
         };
         let caller = Caller::with_credential(actor, id, version, origin.clone());
-        match self.execute(&caller, ActivateApiKey { id, version }).await {
+        let submission = caller.submission(ActivateApiKey { id, version }.into());
+        match self.parts.committer.submit(submission).await {
             Ok(_) => Ok(()),
             // Undone or ended between the look-up and the decision: the secret is no good.
-            Err(problem) if problem.is_refusal() => Err(Problem::invalid_token()),
-            Err(problem) => Err(problem),
+            Err(NotCommitted::Refused(_)) => Err(Problem::invalid_token()),
+            Err(reason) => Err(reason.into()),
         }
     }
 
@@ -170,6 +181,11 @@ impl App {
     /// The passwords' pool.
     pub fn passwords(&self) -> &Passwords {
         &self.passwords
+    }
+
+    /// The places for those who read records.
+    pub(crate) fn record_readers(&self) -> &Places {
+        &self.record_readers
     }
 
     /// What the binary decided.
@@ -240,6 +256,27 @@ impl App {
         failed.map_or(Ok(plaintext), Err)
     }
 
+    /// Draws a new key within these limits: its plaintext, and what the ledger is to keep of it.
+    ///
+    /// # Errors
+    /// 500 when the system gives no randomness, or the key file has no pepper.
+    pub(crate) fn mint(
+        &self,
+        kind: CredentialKind,
+        limits: &Limits,
+    ) -> Result<(Plaintext, NewApiKey), Problem> {
+        let plaintext = self.draw(kind, limits.environment, None)?;
+        let api_key = NewApiKey {
+            id: plaintext.id(),
+            environment: limits.environment,
+            digest: self.digest(plaintext.as_bytes())?,
+            scopes: limits.scopes.clone(),
+            expires_at: limits.expires_at,
+            allowed_cidrs: Arc::clone(&limits.allowed_cidrs),
+        };
+        Ok((plaintext, api_key))
+    }
+
     /// What the ledger keeps of a secret, under the newest pepper.
     ///
     /// # Errors
@@ -267,13 +304,5 @@ impl Caller {
             client: origin.client(),
             command,
         }
-    }
-}
-
-impl Problem {
-    /// Whether the domain refused, rather than that nothing could be changed.
-    fn is_refusal(&self) -> bool {
-        use actix_web::ResponseError;
-        self.status_code().is_client_error()
     }
 }

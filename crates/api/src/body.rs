@@ -214,12 +214,17 @@ impl Fields {
         values
     }
 
+    /// A password that somebody shows, right or wrong. It must be there.
+    pub fn password(&mut self, name: &str, text: Option<String>) -> Option<Password> {
+        if text.is_none() {
+            self.refuse(name, REQUIRED);
+        }
+        text.map(Password::new)
+    }
+
     /// A password that somebody chose. It must be there.
     pub fn new_password(&mut self, name: &str, text: Option<String>) -> Option<Password> {
-        let Some(password) = text.map(Password::new) else {
-            self.refuse(name, REQUIRED);
-            return None;
-        };
+        let password = self.password(name, text)?;
         match password.check_new() {
             Ok(()) => Some(password),
             Err(reason) => {

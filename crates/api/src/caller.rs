@@ -1,4 +1,5 @@
-//! Who calls: the only place that turns what a request carries into somebody who may act.
+//! Who calls: turns the key or the password that a request carries into somebody who may act. The
+//! session cookie of the pages is read beside them, in `pages/session.rs`.
 //!
 //! A handler that takes a [`Caller`] cannot be reached without good credentials; one that takes a
 //! [`Visitor`] says in its signature that strangers are welcome, and still refuses a wrong

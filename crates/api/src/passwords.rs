@@ -1,16 +1,13 @@
 //! Passwords of people: argon2id in a bounded pool, so that a flood of logins costs a fixed amount
 //! of memory and leaves the keys alone.
 
-use std::sync::Arc;
-
-use actix_web::web;
 use argon2::password_hash::{PasswordHash as Phc, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use keyledger_domain::PasswordHash;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+use crate::places::Places;
 use crate::problem::Problem;
 
 /// The shortest password that is taken, in characters (ASVS 6.2.1).
@@ -19,6 +16,8 @@ pub const PASSWORD_CHARS_MIN: usize = 8;
 pub const PASSWORD_BYTES_MAX: usize = 1_024;
 /// How many checks may wait for a place in the pool before the next is turned away.
 const WAITING_MAX: usize = 64;
+/// What the next is told.
+const BUSY: &str = "Too many passwords are being checked; try again.";
 
 /// A password in clear, from the request to the hash. Wiped when dropped.
 pub struct Password(Zeroizing<String>);
@@ -48,8 +47,7 @@ impl Password {
 
 /// The bounded pool that hashes and checks.
 pub struct Passwords {
-    places: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    places: Places,
     argon2: Argon2<'static>,
     /// Checked against when there is no account, so that both take the same time.
     nobody: PasswordHash,
@@ -60,7 +58,7 @@ impl Passwords {
     /// A pool with this many places. Each holds 19 MiB while it works.
     ///
     /// # Errors
-    /// If the random generator of the system gives nothing.
+    /// If the hash refuses its parameters. No randomness is drawn yet.
     pub fn new(places: usize, rng: SystemRandom) -> Result<Self, Problem> {
         // OWASP's parameters: m = 19 MiB, t = 2, p = 1 (24 ms where this was written).
         let params = Params::new(19 * 1_024, 2, 1, None).map_err(|_| Problem::internal())?;
@@ -68,8 +66,7 @@ impl Passwords {
         // Any well-formed hash will do: nothing matches it, and the work is the same.
         let nobody = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         Ok(Self {
-            places: Arc::new(Semaphore::new(places)),
-            waiting: Arc::new(Semaphore::new(places + WAITING_MAX)),
+            places: Places::new(places, WAITING_MAX),
             argon2,
             nobody: PasswordHash::from_phc(nobody.to_owned()),
             rng,
@@ -79,18 +76,19 @@ impl Passwords {
     /// Hashes a new password.
     ///
     /// # Errors
-    /// 503 when too many wait.
+    /// 503 when too many wait; 500 when the system gives no randomness or the hash fails.
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, Problem> {
         let mut salt = [0; 16];
         self.rng.fill(&mut salt).map_err(|_| Problem::internal())?;
         let salt = SaltString::encode_b64(&salt).map_err(|_| Problem::internal())?;
         let argon2 = self.argon2.clone();
-        self.work(move || {
-            let phc = argon2.hash_password(password.0.as_bytes(), &salt);
-            phc.map(|phc| PasswordHash::from_phc(phc.to_string()))
-                .map_err(|_| Problem::internal())
-        })
-        .await?
+        self.places
+            .work(BUSY, move || {
+                let phc = argon2.hash_password(password.0.as_bytes(), &salt);
+                phc.map(|phc| PasswordHash::from_phc(phc.to_string()))
+                    .map_err(|_| Problem::internal())
+            })
+            .await?
     }
 
     /// Whether this is the password. Without an account the same work is done, for nothing.
@@ -105,38 +103,14 @@ impl Passwords {
         let exists = account.is_some() && password.0.len() <= PASSWORD_BYTES_MAX;
         let hash = account.unwrap_or_else(|| self.nobody.clone());
         let argon2 = self.argon2.clone();
-        self.work(move || {
-            let Ok(phc) = Phc::new(hash.as_phc()) else {
-                return false;
-            };
-            let matches = argon2.verify_password(password.0.as_bytes(), &phc).is_ok();
-            matches && exists
-        })
-        .await
-    }
-
-    async fn work<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Problem> {
-        let busy = || Problem::unavailable("Too many passwords are being checked; try again.");
-        let _waiting = self
-            .waiting
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| busy())?;
-        let place = self
-            .places
-            .clone()
-            .acquire_owned()
+        self.places
+            .work(BUSY, move || {
+                let Ok(phc) = Phc::new(hash.as_phc()) else {
+                    return false;
+                };
+                let matches = argon2.verify_password(password.0.as_bytes(), &phc).is_ok();
+                matches && exists
+            })
             .await
-            .map_err(|_| busy())?;
-        web::block(move || {
-            let result = job();
-            drop(place);
-            result
-        })
-        .await
-        .map_err(|_| busy())
     }
 }

@@ -16,6 +16,7 @@ pub mod members;
 mod naming;
 mod organization;
 mod paging;
+pub mod rotation;
 pub mod scopes;
 pub mod services;
 pub mod set_up;

@@ -35,16 +35,7 @@ pub struct ServerOptions {
     pub shutdown_seconds: u64,
 }
 
-/// Why the server ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It was told to stop, and finished what was running.
-    ByRequest,
-    /// The ledger takes no changes any more.
-    LedgerStopped,
-}
-
-/// Serves until a signal comes or the ledger stops.
+/// Serves until a signal comes or the committer ends; which of the two, its thread tells.
 ///
 /// # Errors
 /// When the socket fails.
@@ -53,7 +44,7 @@ pub fn run(
     app: App,
     ids: RequestIds,
     committer: Committer,
-) -> io::Result<Ended> {
+) -> io::Result<()> {
     let app = web::Data::new(app);
     let edge = Edge::new(Arc::new(ids));
     actix_web::rt::System::new().block_on(async move {
@@ -78,16 +69,11 @@ pub fn run(
         .listen(options.listener)?
         .run();
         let handle = server.handle();
-        let watch = actix_web::rt::spawn(async move {
+        actix_web::rt::spawn(async move {
             let _ = committer.ended().await;
             handle.stop(true).await;
         });
-        server.await?;
-        if watch.is_finished() {
-            Ok(Ended::LedgerStopped)
-        } else {
-            Ok(Ended::ByRequest)
-        }
+        server.await
     })
 }
 
@@ -158,7 +144,7 @@ pub fn bootstrap(
     organization: String,
 ) -> Result<(), Problem> {
     let owner = FirstOwner {
-        code: Some(String::new()),
+        code: None,
         email: Some(email),
         password: Some(password.to_owned()),
         organization: Some(organization),
@@ -166,6 +152,6 @@ pub fn bootstrap(
     };
     let origin = Origin::of_the_server(app.random()?);
     actix_web::rt::System::new()
-        .block_on(app.set_up(origin, owner))
+        .block_on(app.make_first_owner(origin, owner))
         .map(|_| ())
 }

@@ -19,6 +19,7 @@ use crate::personal::Personal;
 use crate::refusal::{Field, Noun, Reason, Refusal};
 use crate::scope::{Scopes, built_in};
 use crate::time::Timestamp;
+use crate::user_key::KeyLabel;
 
 /// The longest grace of a rotation: 30 days, in seconds.
 pub const GRACE_SECONDS_MAX: u64 = 30 * 24 * 3_600;
@@ -624,6 +625,17 @@ impl Directory {
     /// Whoever rotates or wakes a key gets all that it can do, so it may not reach further than
     /// they do.
     fn check_not_beyond(&self, authority: &Authority, key: &ApiKey) -> Result<(), Refusal> {
+        if let Proof::Credential { id, version } = authority.proof {
+            let same = id == key.issued.id;
+            // A secret in its grace takes over nothing, however soon the key itself ends.
+            if same && version != key.secret.version {
+                return Err(Refusal::BeyondOwnLifetime);
+            }
+            // Nor does any other key put its own secret in the place of the user's own token.
+            if !same && self.is_own_token(key) {
+                return Err(Refusal::PasswordNeeded);
+            }
+        }
         if key.scopes.is_none() && self.is_limited(authority) {
             return Err(Refusal::UnlimitedFromLimited);
         }
@@ -691,6 +703,14 @@ impl Directory {
     /// Whether a key, living or dead, or an open invitation has this public id.
     pub(crate) fn is_credential_taken(&self, id: CredentialId) -> bool {
         self.api_key(id).is_some() || self.invitation_by_token(id).is_some()
+    }
+
+    fn is_own_token(&self, key: &ApiKey) -> bool {
+        let Holder::User { key, .. } = key.issued.holder else {
+            return false;
+        };
+        self.user_key(key)
+            .is_some_and(|key| key.label == KeyLabel::OwnToken)
     }
 
     /// No key outlives the one that makes it.

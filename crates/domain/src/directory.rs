@@ -113,11 +113,6 @@ impl Directory {
         self.invitation_tokens.get(&token).copied()
     }
 
-    /// How many keys there are, living and dead.
-    pub fn api_key_count(&self) -> usize {
-        self.api_keys.len()
-    }
-
     pub(crate) fn known_org(&self, id: OrgId) -> &Org {
         self.org(id).expect("the organisation was found before")
     }

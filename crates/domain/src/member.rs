@@ -260,6 +260,13 @@ impl Directory {
         if !command.digest.matches(&open.digest) || now >= open.expires_at {
             return Err(unknown);
         }
+        // It is worth what its inviter is worth now: who was put out brings nobody in.
+        if self
+            .role_of(open.invited_by, org)
+            .is_none_or(|role| role < open.role)
+        {
+            return Err(unknown);
+        }
         let account = self.user_by_email(email.as_str());
         let (user, registered) = match (account, command.new) {
             // The address has an account: only its owner may bring it in.
@@ -393,6 +400,7 @@ impl Directory {
             self.insert_user(event.user, registration, at);
         }
         self.insert_member(event.org, event.user, invitation.role);
+        self.end_invitations_of(event.org, event.user);
     }
 
     pub(crate) fn apply_invitation_revoked(&mut self, event: InvitationRevoked) {
@@ -412,6 +420,19 @@ impl Directory {
             .insert(event.user, event.role);
     }
 
+    /// Who came in or went out has no other invitation left to come in by.
+    fn end_invitations_of(&mut self, org: OrgId, user: UserId) {
+        let email = self.known_user(user).email.clone();
+        let open = &self.known_org(org).invitations;
+        let same = open
+            .iter()
+            .filter(|(_, invitation)| invitation.email == email);
+        let same: Vec<_> = same.map(|(id, _)| *id).collect();
+        for invitation in same {
+            self.take_invitation(org, invitation);
+        }
+    }
+
     pub(crate) fn apply_member_removed(&mut self, event: MemberRemoved) {
         let org = self.org_mut(event.org);
         org.members.remove(&event.user);
@@ -419,5 +440,6 @@ impl Directory {
             team.members.remove(&event.user);
         }
         self.user_mut(event.user).orgs.remove(&event.org);
+        self.end_invitations_of(event.org, event.user);
     }
 }

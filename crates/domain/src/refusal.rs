@@ -165,9 +165,10 @@ pub enum Refusal {
     /// Nobody gives or touches a role above their own. (403)
     #[error("this needs the role {0}")]
     AboveOwnRole(Role),
-    /// A credential with scopes could otherwise make itself an account without. (403)
+    /// A credential that is limited by scopes, time, networks or a rotation could otherwise make
+    /// itself an account that is not. (403)
     #[error(
-        "a credential with scopes gives no role above member; use one without, or the password"
+        "a credential that is limited gives no role above member; use one without limits, or the password"
     )]
     RoleFromLimited,
     /// Only a person has this. (403)

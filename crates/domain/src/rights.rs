@@ -299,7 +299,7 @@ impl Directory {
         {
             return Err(Refusal::AboveOwnRole(role));
         }
-        if role > Role::Member && self.is_limited(authority) {
+        if role > Role::Member && self.is_bounded(authority) {
             return Err(Refusal::RoleFromLimited);
         }
         Ok(())
@@ -310,6 +310,20 @@ impl Directory {
             .credential()
             .and_then(|id| self.api_key(id))
             .is_some_and(|key| key.scopes.is_some())
+    }
+
+    /// Whether what was shown is limited in any way: by scopes, an end, networks, or the grace of a
+    /// secret that was replaced. An account that it made would have none of these limits.
+    fn is_bounded(&self, authority: &Authority) -> bool {
+        let Proof::Credential { id, version } = authority.proof else {
+            return false;
+        };
+        self.api_key(id).is_some_and(|key| {
+            key.scopes.is_some()
+                || key.expires_at.is_some()
+                || !key.allowed_cidrs.is_empty()
+                || key.secret.version != version
+        })
     }
 
     /// Whether this authority may give away these rights in an organisation. What the catalogue

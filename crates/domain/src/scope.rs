@@ -1,11 +1,11 @@
 //! Scopes: the words for what a credential may do (RFC 6749 §3.3), and the catalogue of them.
 
-use core::borrow::Borrow;
+use core::cmp::Ordering;
 use core::fmt;
 use core::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
 use crate::role::Role;
@@ -15,9 +15,17 @@ use crate::text::Description;
 const SCOPE_CHARS: usize = 64;
 
 /// One scope token: lower-case groups joined by colons, such as `files:read`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Scope(Arc<str>);
+///
+/// The built-in ones, which are nearly all, are not copied: a million keys share one text, and a
+/// verification finds it where it was a moment ago.
+#[derive(Clone)]
+pub struct Scope(Name);
+
+#[derive(Clone)]
+enum Name {
+    BuiltIn(&'static str),
+    Added(Arc<str>),
+}
 
 /// The text is not of the form of a scope.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -27,7 +35,42 @@ pub struct NotAScope;
 impl Scope {
     /// The token.
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Name::BuiltIn(name) => name,
+            Name::Added(name) => name,
+        }
+    }
+}
+
+impl PartialEq for Scope {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Scope {}
+
+impl PartialOrd for Scope {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scope {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scope({:?})", self.as_str())
+    }
+}
+
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -41,8 +84,11 @@ impl FromStr for Scope {
                     b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.')
                 })
         };
+        if let Some(entry) = find_built_in(text) {
+            return Ok(Self(Name::BuiltIn(entry.name)));
+        }
         if text.len() <= SCOPE_CHARS && text.split(':').all(word) {
-            Ok(Self(text.into()))
+            Ok(Self(Name::Added(text.into())))
         } else {
             Err(NotAScope)
         }
@@ -57,15 +103,9 @@ impl<'de> Deserialize<'de> for Scope {
     }
 }
 
-impl Borrow<str> for Scope {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

@@ -111,20 +111,23 @@ impl Directory {
     }
 
     pub(crate) fn apply_session_started(&mut self, event: &SessionStarted, at: Timestamp) {
-        let user = self.user_mut(event.user);
-        user.sessions.insert(event.session);
-        let open = user.sessions.clone();
         // Sessions that ran out leave with the next login, so that they do not gather for ever.
-        for id in open {
-            if self
-                .sessions
-                .get(&id)
-                .is_some_and(|session| session.expires_at <= at)
-            {
-                self.sessions.remove(&id);
-                self.user_mut(event.user).sessions.remove(&id);
-            }
+        let open = self.known_user(event.user).sessions.iter();
+        let ended: Vec<SessionId> = open
+            .filter(|id| {
+                let session = self.sessions.get(id);
+                session.is_some_and(|session| session.expires_at <= at)
+            })
+            .copied()
+            .collect();
+        for id in &ended {
+            self.sessions.remove(id);
         }
+        let user = self.user_mut(event.user);
+        for id in &ended {
+            user.sessions.remove(id);
+        }
+        user.sessions.insert(event.session);
         let session = Session {
             id: event.session,
             user: event.user,

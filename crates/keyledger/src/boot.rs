@@ -10,8 +10,9 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyledger_api::edge::RequestIds;
-use keyledger_api::server::{self, Ended, ServerOptions, Starting};
+use keyledger_api::server::{self, ServerOptions, Starting};
 use keyledger_api::{App, EventIndex, Lookups, LookupsFeed, Parts, SetUpCode, Settings};
+use keyledger_ledger::folder::Paths;
 use keyledger_ledger::{Ledger, OpenOptions, Opened};
 use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error as ThisError;
@@ -56,10 +57,7 @@ enum BootError {
 ///
 /// # Errors
 /// Whatever kept the server from starting, or ended it.
-pub(crate) fn serve(
-    config: &Config,
-    bootstrap: Option<Bootstrap>,
-) -> Result<Ended, Box<dyn Error>> {
+pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(), Box<dyn Error>> {
     // The socket comes first: a port that is taken is told before a long replay, not after it.
     let listener = TcpListener::bind(config.listen).map_err(|source| BootError::Listen {
         address: config.listen,
@@ -81,8 +79,7 @@ pub(crate) fn serve(
 
     let code = match (is_new, &bootstrap) {
         (true, None) => setup_code.wait(&rng, &config.issuer)?,
-        (true, Some(_)) => SetUpCode::waiting(String::new(), || ()),
-        (false, _) => setup_code.take_away(),
+        (true, Some(_)) | (false, _) => setup_code.take_away(),
     };
     let app = App::new(Parts {
         committer: committer.clone(),
@@ -111,11 +108,11 @@ pub(crate) fn serve(
         shutdown_seconds: config.shutdown_seconds,
     };
     let ids = RequestIds::new(draw(&rng)?);
-    let ended = server::run(options, app, ids, committer)?;
+    server::run(options, app, ids, committer)?;
     // Whatever was answered is durable already; this writes the clean head, so that the next start
-    // need not copy the store before it opens it.
+    // need not copy the store before it opens it. It fails if the committer had ended by itself.
     committer_thread.stop()?;
-    Ok(ended)
+    Ok(())
 }
 
 fn replay(
@@ -155,7 +152,7 @@ struct SetUpFile(PathBuf);
 
 impl SetUpFile {
     fn in_folder(data_dir: &Path) -> Self {
-        Self(data_dir.join("keys").join("setup.key"))
+        Self(Paths::new(data_dir).setup_code())
     }
 
     /// Draws a new code, writes it for its owner to read, and prints the one-time link.

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use keyledger_ledger::ledger::SNAPSHOT_EVERY_DEFAULT;
+use keyledger_ledger::opening::RESERVE_BYTES_DEFAULT;
 use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -15,10 +17,6 @@ const LISTEN: &str = "127.0.0.1:8080";
 const DATA_DIR: &str = "data/ledger";
 /// The configuration file that is read where none is named.
 const CONFIG_FILE: &str = "keyledger.toml";
-/// The room on the disk below which changes are refused: 256 MiB.
-const RESERVE_BYTES: u64 = 256 * 1024 * 1024;
-/// How many records may follow a snapshot before the next is made.
-const SNAPSHOT_EVERY: u64 = 500_000;
 /// How long running requests may take to finish at the end.
 const SHUTDOWN_SECONDS: u64 = 10;
 
@@ -63,7 +61,8 @@ pub(crate) struct ServeFlags {
     /// [default: true]. The copy needs as much room as the store.
     #[arg(long, env = "KEYLEDGER_COPY_ASIDE", value_name = "BOOL")]
     copy_aside: Option<bool>,
-    /// Make a snapshot after this many records [default: 500000]. It saves time at start only.
+    /// Make a snapshot after this many records, 0 for never [default: 500000]. It saves time at
+    /// start only.
     #[arg(long, env = "KEYLEDGER_SNAPSHOT_EVERY", value_name = "RECORDS")]
     snapshot_every: Option<u64>,
     /// How long running requests may take to finish when the server stops [default: 10].
@@ -112,7 +111,7 @@ pub(crate) struct Config {
     pub(crate) reserve_bytes: u64,
     /// Whether the store is copied before it is opened after a crash.
     pub(crate) copy_aside: bool,
-    /// How many records may follow a snapshot before the next is made.
+    /// How many records may follow a snapshot before the next is made; 0 for never.
     pub(crate) snapshot_every: u64,
     /// How long running requests may take to finish at the end.
     pub(crate) shutdown_seconds: u64,
@@ -211,12 +210,12 @@ impl ServeFlags {
             reserve_bytes: self
                 .reserve_bytes
                 .or(file.reserve_bytes)
-                .unwrap_or(RESERVE_BYTES),
+                .unwrap_or(RESERVE_BYTES_DEFAULT),
             copy_aside: self.copy_aside.or(file.copy_aside).unwrap_or(true),
             snapshot_every: self
                 .snapshot_every
                 .or(file.snapshot_every)
-                .unwrap_or(SNAPSHOT_EVERY),
+                .unwrap_or(SNAPSHOT_EVERY_DEFAULT),
             shutdown_seconds: self
                 .shutdown_seconds
                 .or(file.shutdown_seconds)
@@ -227,7 +226,6 @@ impl ServeFlags {
         for (name, value) in [
             ("workers", config.workers as u64),
             ("password_places", config.password_places as u64),
-            ("snapshot_every", config.snapshot_every),
         ] {
             if value == 0 {
                 return Err(ConfigError::Zero { name });
@@ -360,6 +358,20 @@ mod tests {
         assert_eq!(config.listen.to_string(), LISTEN);
         assert_eq!(config.issuer, "http://127.0.0.1:8080");
         assert_eq!(config.data_dir, Path::new(DATA_DIR));
+    }
+
+    #[test]
+    fn no_snapshots_may_be_asked_for_and_no_workers_may_not() {
+        let never = resolve(ServeFlags {
+            snapshot_every: Some(0),
+            ..ServeFlags::default()
+        });
+        assert_eq!(never.unwrap().snapshot_every, 0);
+        let none = resolve(ServeFlags {
+            workers: Some(0),
+            ..ServeFlags::default()
+        });
+        assert!(matches!(none, Err(ConfigError::Zero { name: "workers" })));
     }
 
     #[test]

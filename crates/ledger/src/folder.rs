@@ -4,6 +4,7 @@
 //! LOCK             held by the process that has the folder, with its number inside
 //! FORMAT           the revision of the folder, and a check value that binds it to its key file
 //! keys/master.key  the secrets; keep a copy of it elsewhere        keys/people.key  a key a person
+//! keys/setup.key   the one-time code, until there is an owner
 //! head             how far the ledger has come                     events/          sled: the ledger
 //! snapshots/       to start quickly; may be lost                   events.manifest  after a clean stop
 //! ```
@@ -215,6 +216,16 @@ impl Paths {
     /// The keys of persons.
     pub fn people_keys(&self) -> PathBuf {
         self.keys().join("people.key")
+    }
+
+    /// The head once more, where whoever puts back the rest of the folder does not reach.
+    pub fn head_witness(&self) -> PathBuf {
+        self.keys().join("head.key")
+    }
+
+    /// The one-time code of whoever makes the first owner; it is gone once there is one.
+    pub fn setup_code(&self) -> PathBuf {
+        self.keys().join("setup.key")
     }
 
     fn keys_unfinished(&self) -> PathBuf {
@@ -454,7 +465,9 @@ fn create(paths: &Paths, rng: &dyn SecureRandom) -> Result<(), FolderError> {
 fn open(folder: DataFolder) -> Result<OpenFolder, FolderError> {
     let paths = &folder.paths;
     let (master_key, people) = open_keys(paths)?;
-    let head = HeadFile::open(&paths.head(), master_key.sub_key(Purpose::HeadTag))?;
+    let head = HeadFile::open_with_witness(&paths.head(), &paths.head_witness(), || {
+        master_key.sub_key(Purpose::HeadTag)
+    })?;
     // Snapshots may be lost, and their folder with them.
     files::make_folder(&paths.snapshots()).map_err(|source| FolderError::Io {
         path: paths.snapshots(),

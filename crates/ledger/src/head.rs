@@ -136,6 +136,8 @@ pub struct HeadFile {
     /// Which of the two slots holds the current head.
     slot: usize,
     synced: bool,
+    /// The same head once more, among the keys. See [`HeadFile::open_with_witness`].
+    witness: Option<Box<HeadFile>>,
 }
 
 impl HeadFile {
@@ -197,7 +199,43 @@ impl HeadFile {
             generation,
             slot,
             synced: true,
+            witness: None,
         })
+    }
+
+    /// Reads the head and its witness, which lies among the keys and is written with it.
+    ///
+    /// Head and records can be put back together to an earlier state that agrees with itself, and
+    /// would then revive what was revoked since. So what the witness knows counts, wherever it knows more or
+    /// other things; the records must bear it out. A witness that is missing is made anew and knows
+    /// nothing yet.
+    ///
+    /// # Errors
+    /// As [`HeadFile::open`], for either file.
+    pub fn open_with_witness(
+        path: &Path,
+        witness: &Path,
+        key: impl Fn() -> SubKey,
+    ) -> Result<Self, HeadError> {
+        let mut head = Self::open(path, key())?;
+        let io = |source| HeadError::Io {
+            path: witness.to_owned(),
+            source,
+        };
+        if !witness.try_exists().map_err(io)? {
+            Self::create(witness, &key())?;
+        }
+        let witness = Self::open(witness, key())?;
+        let (seen, own) = (*witness.current(), head.current);
+        if seen.position >= own.position && (seen.position, seen.root) != (own.position, own.root) {
+            tracing::warn!(head = %own.position, witness = %seen.position, "the head is older than its witness");
+            head.current = Head {
+                clean: None,
+                ..seen
+            };
+        }
+        head.witness = Some(Box::new(witness));
+        Ok(head)
     }
 
     /// The head as it was read or last written.
@@ -220,11 +258,15 @@ impl HeadFile {
                 source,
             })?;
         (self.current, self.generation, self.slot, self.synced) = (head, generation, slot, false);
-        Ok(())
+        match &mut self.witness {
+            Some(witness) => witness.write(head),
+            None => Ok(()),
+        }
     }
 
     /// Whether something was written that a power cut could take back.
-    pub const fn needs_sync(&self) -> bool {
+    #[cfg(test)]
+    const fn needs_sync(&self) -> bool {
         !self.synced
     }
 
@@ -241,7 +283,10 @@ impl HeadFile {
             })?;
             self.synced = true;
         }
-        Ok(())
+        match &mut self.witness {
+            Some(witness) => witness.sync(),
+            None => Ok(()),
+        }
     }
 
     /// Writes the head into both slots and syncs them: at the turns where the older slot must not

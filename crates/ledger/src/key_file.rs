@@ -95,7 +95,7 @@ pub struct NoRandomness;
 pub enum Purpose {
     /// The tag over a slot of the `head` file.
     HeadTag,
-    /// The checksum of a snapshot, so that only we can make one.
+    /// The AES-256-GCM key that seals snapshots, so that only we can make or read one.
     SnapshotSeal,
     /// The hidden field that proves a form came from us.
     Csrf,
@@ -235,7 +235,8 @@ impl MasterKey {
     }
 
     /// Adds a pepper, which makes all tags from now on; the older ones still verify. Gives its
-    /// version. Write the file ([`MasterKey::write`]) before the first tag is stored.
+    /// version. Write the file ([`MasterKey::write`]) before the first tag is stored. No command
+    /// reaches this yet.
     ///
     /// # Errors
     /// If the random generator fails; nothing was added.
@@ -246,6 +247,7 @@ impl MasterKey {
 
     /// Adds a sealing key, which seals all from now on; the older ones still open. Gives its
     /// version. Write the file ([`MasterKey::write`]) before the first sealed bytes are stored.
+    /// No command reaches this yet.
     ///
     /// # Errors
     /// If the random generator fails; nothing was added.

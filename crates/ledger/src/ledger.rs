@@ -12,18 +12,24 @@ use ring::rand::SecureRandom;
 use thiserror::Error;
 
 use crate::clock::Clock;
-use crate::committer::{self, Committer, CommitterThread, Ground, Projection, SledLog};
+use crate::committer::{
+    self, Committer, CommitterThread, DurableLog as _, Ground, Projection, SledLog,
+};
 use crate::folder::{DataFolder, FolderError, OpenFolder, Paths};
 use crate::head::{Head, HeadError, HeadFile};
 use crate::key_file::{MasterKey, Peppers, Purpose, SubKey};
 use crate::merkle::{Frontier, Hash};
-use crate::opening::{self, StoreSettings, Unproven};
+use crate::opening::{self, StopError, StoreSettings, Unproven};
 use crate::record::{self, Depth, Persons, RecordError, RecordHead};
 use crate::replay::{self, Progress, ReplayError, Replayed, Source};
 use crate::sled_store::{SledReader, SledStore};
 use crate::snapshot::{SnapshotMaker, SnapshotThread, Snapshots};
 use crate::store::{self, AppendStore as _, ReadStore as _, StoredEntry};
 use crate::vault::Vault;
+
+/// After how many records a snapshot is made where nothing else is said: below that a full replay takes
+/// about as long.
+pub const SNAPSHOT_EVERY_DEFAULT: u64 = 500_000;
 
 /// How a ledger is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +46,8 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
-    /// The folder, and for the rest what suits most: 256 MiB in reserve, a copy aside, a snapshot
-    /// every 500,000 records (below that a full replay takes about as long).
+    /// The folder, and for the rest what suits most: [`opening::RESERVE_BYTES_DEFAULT`] in reserve, a
+    /// copy aside, a snapshot every [`SNAPSHOT_EVERY_DEFAULT`] records.
     pub fn new(folder: &Path) -> Self {
         let StoreSettings {
             reserve_bytes,
@@ -52,7 +58,7 @@ impl OpenOptions {
             folder: folder.to_owned(),
             reserve_bytes,
             copy_aside,
-            snapshot_every: 500_000,
+            snapshot_every: SNAPSHOT_EVERY_DEFAULT,
         }
     }
 }
@@ -282,7 +288,8 @@ fn prove(
     Ok(Proven { store, replayed })
 }
 
-/// A ledger that was replayed: it can be read, and [`Opened::start`] opens it for changes.
+/// A ledger that was replayed: it can be read, and [`Opened::start`] opens it for changes. Whoever only
+/// reads ends with [`Opened::close`]; dropped, it looks to the next start as if the process had died.
 pub struct Opened {
     /// The state after the last record. Clone it for whoever reads; [`Opened::start`] takes this one to
     /// decide on.
@@ -313,6 +320,17 @@ impl Opened {
     /// The position of the snapshot that spared the start some decoding, if one did.
     pub const fn from_snapshot(&self) -> Option<Position> {
         self.snapshot
+    }
+
+    /// Closes it unchanged, with a head that says that the stop was clean. Ranges of records that are
+    /// still being read must end first.
+    ///
+    /// # Errors
+    /// See [`StopError`]. Nothing is lost; the next start takes it for a death and looks closer.
+    pub fn close(self) -> Result<(), StopError> {
+        let root = self.frontier.root();
+        drop(self.reader);
+        SledLog::new(self.store, self.head, self.folder).close(root)
     }
 
     /// Starts the committer, and the thread that makes snapshots.

@@ -30,6 +30,9 @@ use crate::merkle::Hash;
 use crate::sled_store::{SledEngine, SledReader, SledStore, wait_until_released};
 use crate::store::{AppendStore as _, ReadError, ScanError, Store};
 
+/// What must stay free on the disk where nothing else is said: 256 MiB, in bytes.
+pub const RESERVE_BYTES_DEFAULT: u64 = 256 << 20;
+
 /// How the store is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreSettings {
@@ -47,7 +50,7 @@ impl Default for StoreSettings {
     fn default() -> Self {
         Self {
             cache_bytes: 64 << 20,
-            reserve_bytes: 256 << 20,
+            reserve_bytes: RESERVE_BYTES_DEFAULT,
             copy_aside: true,
         }
     }

@@ -220,7 +220,8 @@ impl PersonKeys {
     }
 
     /// How many persons have a key.
-    pub fn count(&self) -> usize {
+    #[cfg(test)]
+    fn count(&self) -> usize {
         self.people
             .values()
             .filter(|kept| matches!(kept, Kept::Sealed { .. }))
@@ -260,7 +261,8 @@ impl PersonKeys {
     ///
     /// # Errors
     /// As [`PersonKeys::get`] and [`PersonKeys::prepare`].
-    pub fn key_for(
+    #[cfg(test)]
+    fn key_for(
         &mut self,
         person: Pseudonym,
         rng: &dyn SecureRandom,

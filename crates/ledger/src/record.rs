@@ -1,4 +1,5 @@
-//! The stored form of a record. The domain knows nothing of it; nothing else knows of bincode.
+//! The stored form of a record. The domain knows nothing of it. Of bincode only this and the
+//! [snapshots](crate::snapshot) know.
 //!
 //! ```text
 //! type 2, big-endian | revision 1 | head revision 1 | head (bincode) | body (bincode)

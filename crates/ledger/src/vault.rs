@@ -46,8 +46,8 @@ pub enum UnsealError {
 pub enum SealedFor<'a> {
     /// A credential that its owner may read again.
     RetrievableKey {
-        /// The organisation's id.
-        org: &'a [u8],
+        /// The id of the user who may read it.
+        owner: &'a [u8],
         /// The key's id, which a rotation keeps.
         key: &'a [u8],
         /// Which of the key's secrets, counted by its rotations.
@@ -70,12 +70,12 @@ impl SealedFor<'_> {
         };
         match self {
             Self::RetrievableKey {
-                org,
+                owner,
                 key,
                 secret_version,
             } => {
                 field(b"retrievable key");
-                field(org);
+                field(owner);
                 field(key);
                 field(&secret_version.to_le_bytes());
             }
@@ -336,7 +336,7 @@ mod tests {
     use crate::key_file::MasterKey;
 
     const PURPOSE: SealedFor<'_> = SealedFor::RetrievableKey {
-        org: b"acme",
+        owner: b"acme",
         key: b"3kTMd9wQx",
         secret_version: 1,
     };
@@ -360,12 +360,12 @@ mod tests {
 
         let others = [
             SealedFor::RetrievableKey {
-                org: b"acm",
+                owner: b"acm",
                 key: b"e3kTMd9wQx",
                 secret_version: 1,
             },
             SealedFor::RetrievableKey {
-                org: b"acme",
+                owner: b"acme",
                 key: b"3kTMd9wQx",
                 secret_version: 2,
             },

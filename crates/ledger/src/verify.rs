@@ -186,7 +186,9 @@ pub fn reseal(
         HeadFile::create(&path, &key())?;
     }
     let db_bytes = paths.db().metadata().map_or(0, |metadata| metadata.len());
-    HeadFile::open(&path, key())?.write_both(Head {
+    // The witness is told too: the operator has said that the records are right, not the heads.
+    let mut head = HeadFile::open_with_witness(&path, &paths.head_witness(), key)?;
+    head.write_both(Head {
         position: Position::new(size),
         root: found,
         db_bytes,
@@ -197,7 +199,8 @@ pub fn reseal(
 }
 
 fn read_head(paths: &Paths, master_key: &MasterKey) -> Result<Head, VerifyError> {
-    HeadFile::open(&paths.head(), master_key.sub_key(Purpose::HeadTag))
+    let key = || master_key.sub_key(Purpose::HeadTag);
+    HeadFile::open_with_witness(&paths.head(), &paths.head_witness(), key)
         .map(|head| *head.current())
         .map_err(|error| {
             let damage = Damage {

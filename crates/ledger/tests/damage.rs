@@ -516,14 +516,42 @@ fn an_older_copy_of_the_head_alone_gives_no_wrong_answer() {
     ledger.append(10);
     ledger.stop();
 
-    // Of a clean stop that is not the last one: the files are not those of that stop.
+    // Of a clean stop that is not the last one: the witness among the keys knows better.
     fs::write(paths.head(), clean).expect("written");
-    let error = Ledger::open(paths.root()).err().expect("refused");
-    assert!(matches!(error, OpenError::NotAsStopped { .. }), "{error}");
+    check_all(
+        &Ledger::open(paths.root()).expect("opened").store.reader(),
+        20,
+    );
     // Of a running process: the records tell the truth, and there are more of them.
     fs::write(paths.head(), running).expect("written");
     check_all(
         &Ledger::open(paths.root()).expect("opened").store.reader(),
         20,
     );
+}
+
+/// Goal: head and records that agree with each other, but are older than the keys know, are not served:
+/// what was revoked since would live again.
+#[test]
+fn an_older_copy_of_head_and_records_together_is_refused() {
+    let outer = tempfile::tempdir().expect("a folder");
+    let paths = Paths::new(&outer.path().join("data"));
+    let mut ledger = Ledger::open(paths.root()).expect("opened");
+    ledger.append(10);
+    ledger.stop();
+    let older = outer.path().join("older");
+    killed_copy(&paths.events(), &older);
+    let files = [paths.head(), paths.manifest()];
+    let kept = files.clone().map(|path| fs::read(path).expect("read"));
+    let mut ledger = Ledger::open(paths.root()).expect("opened");
+    ledger.append(10);
+    ledger.stop();
+
+    fs::remove_dir_all(paths.events()).expect("removed");
+    fs::rename(&older, paths.events()).expect("renamed");
+    for (path, bytes) in files.iter().zip(kept) {
+        fs::write(path, bytes).expect("written");
+    }
+    let error = Ledger::open(paths.root()).err().expect("refused");
+    assert!(matches!(error, OpenError::Shorter { .. }), "{error}");
 }

@@ -29,7 +29,7 @@ fn origin() -> String {
     format!("http://127.0.0.1:{}", world().server().port())
 }
 
-fn is_signed_in(browser: &Client) -> bool {
+pub(crate) fn is_signed_in(browser: &Client) -> bool {
     let page = browser.get("/dashboard");
     page.status() == 200 && !page.contains("name=\"password\"")
 }
@@ -42,7 +42,7 @@ fn submit(browser: &Client, fields: Vec<(String, String)>, email: &str, password
         .post_form("/login", &fields)
 }
 
-fn signed_in(person: &Person) -> (Client, Reply) {
+pub(crate) fn signed_in(person: &Person) -> (Client, Reply) {
     let (browser, fields) = at_the_form();
     let reply = submit(&browser, fields, &person.email, &person.password).expect(303);
     (with_cookies(&world().anonymous(), &reply), reply)

@@ -1,4 +1,4 @@
-//! Several changes out of one body: all of them, or none.
+//! Several changes out of one body.
 
 use keyledger_domain::{Command, Position, decide};
 
@@ -7,12 +7,9 @@ use crate::caller::Caller;
 use crate::problem::Problem;
 
 impl App {
-    /// Executes commands in this order, after asking the rules about each of them: where one would
-    /// be refused, none is executed.
-    ///
-    /// Each is one record of its own, so a crash between two leaves the first done and the second
-    /// not, and so does a change by somebody else in that moment which turns the second into a
-    /// refusal.
+    /// Executes commands in this order. Each is asked about on the present state before the first
+    /// is carried out, but is a record of its own: a crash or another caller in between can leave
+    /// the first done and the rest not.
     ///
     /// # Errors
     /// The first refusal, or that nothing can be changed now.

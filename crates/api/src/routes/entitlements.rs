@@ -2,10 +2,9 @@
 //! (document 001).
 
 use std::ops::Bound;
-use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
-use keyledger_domain::api_key::{NewApiKey, RestrictApiKey, SwitchApiKey, UndoApiKeyRotation};
+use keyledger_domain::api_key::{RestrictApiKey, SwitchApiKey, UndoApiKeyRotation};
 use keyledger_domain::entitlement::{CreateEntitlement, Entitlement, RevokeEntitlement};
 use keyledger_domain::id::{EntitlementId, OrgId};
 use keyledger_domain::org::Org;
@@ -25,7 +24,7 @@ use crate::restrictions::{self, Restrictions};
 use crate::routes::key_state::{KeyState, networks_of};
 use crate::routes::organization;
 use crate::routes::paging::behind;
-use crate::routes::user_keys::Rotation;
+use crate::routes::rotation::Rotation;
 
 /// What limits an entitlement token besides its scopes and its end.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
@@ -124,7 +123,7 @@ impl App {
 /// List the entitlement tokens of an organisation, by id. The tokens themselves are not in it.
 ///
 /// # Errors
-/// 401, 403, 404.
+/// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/entitlements", tag = "entitlements",
     params(("org" = String, Path, description = "The organisation's slug."), PageQuery),
     responses(
@@ -201,20 +200,13 @@ pub async fn create_entitlement(
         allowed_cidrs: body.limits.map(|limits| limits.allowed_cidrs),
     };
     let limits = restrictions.check(&mut fields)?;
-    let token = app.draw(CredentialKind::EntitlementToken, limits.environment, None)?;
+    let (token, api_key) = app.mint(CredentialKind::EntitlementToken, &limits)?;
     let entitlement = EntitlementId::from_random(app.random()?);
     let command = CreateEntitlement {
         org,
         entitlement,
         name: fields.take(name)?,
-        api_key: NewApiKey {
-            id: token.id(),
-            environment: limits.environment,
-            digest: app.digest(token.as_bytes())?,
-            scopes: limits.scopes,
-            expires_at: limits.expires_at,
-            allowed_cidrs: Arc::clone(&limits.allowed_cidrs),
-        },
+        api_key,
     };
     let committed = app.execute(&caller, command).await?;
     let view = app.view_entitlement(entitlement, Some(token.expose_once()))?;
@@ -269,8 +261,10 @@ pub struct ChangedEntitlement {
     disabled: Option<bool>,
 }
 
-/// Change the limits of an entitlement token, or switch it off and on. What is asked for in one
-/// body is done as a whole or not at all.
+/// Change the limits of an entitlement token, then switch it off or on.
+///
+/// Each of them is asked about on the present state before the first is carried out, but is a record
+/// of its own: a crash or another caller in between can leave the first done and the rest not.
 ///
 /// # Errors
 /// 401, 403 for more than the caller has, 404, 422.

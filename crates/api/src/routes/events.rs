@@ -12,7 +12,6 @@ use keyledger_domain::id::OrgId;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::{Authority, Directory, Position, Record, Target};
 use keyledger_ledger::ReadError;
-use tokio::sync::Semaphore;
 
 use crate::answer::Page;
 use crate::app::App;
@@ -21,12 +20,6 @@ use crate::problem::{Problem, ProblemBody};
 use crate::routes::organization;
 use filter::{EventQuery, Wanted};
 pub use view::EventView;
-
-/// How many requests read records at once. More wait: reading takes a core for its while, and
-/// there must be one left for verifying.
-const READERS_MAX: usize = 1;
-
-static READERS: Semaphore = Semaphore::const_new(READERS_MAX);
 
 /// The log that a caller may read.
 struct Log {
@@ -153,20 +146,21 @@ fn unreadable(error: ReadError) -> Problem {
     Problem::internal()
 }
 
-/// Does something with the disk on a thread that answers no requests.
-async fn aside<T: Send + 'static>(
+/// Reads records where there is a place for it.
+async fn read_records<T: Send + 'static>(
+    app: &App,
     job: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
-    let stopping = || Problem::unavailable("The server is stopping; try again.");
-    let _place = READERS.acquire().await.map_err(|_| stopping())?;
-    web::block(job).await.map_err(|_| stopping())?
+    let busy = "Too many are reading the audit log; try again.";
+    app.record_readers().work(busy, job).await?
 }
 
 /// List what happened, the newest last. With filters a page may be shorter than its limit, or
 /// empty, and still have a `next`: only so many records are looked at for one answer.
 ///
 /// # Errors
-/// 401, 403 without audit:read, 404 for an organisation that the caller is not in, 422.
+/// 401, 403 without audit:read, 404 for an organisation that the caller is not in, 422, 503 when
+/// too many read already.
 #[utoipa::path(get, path = "/v1/events", tag = "events", params(EventQuery),
     responses(
         (status = 200, body = Page<EventView>, description = "A page of events."),
@@ -185,14 +179,18 @@ pub async fn list_events(
         let orgs: Vec<_> = log.orgs.iter().map(|(org, _)| *org).collect();
         (log, query.check(&directory, &orgs)?)
     };
-    let page = aside(move || log.page(&filter.wanted, filter.after, filter.limit)).await?;
+    let page = read_records(&app, move || {
+        log.page(&filter.wanted, filter.after, filter.limit)
+    })
+    .await?;
     Ok(HttpResponse::Ok().json(page))
 }
 
 /// Read one event by its position.
 ///
 /// # Errors
-/// 401, 403 without audit:read, 404 also for one that is not the caller's to read.
+/// 401, 403 without audit:read, 404 also for one that is not the caller's to read, 503 when too many
+/// read already.
 #[utoipa::path(get, path = "/v1/events/{position}", tag = "events",
     params(("position" = u64, Path, description = "Where it stands in the ledger.")),
     responses(
@@ -207,6 +205,6 @@ pub async fn read_event(
 ) -> Result<HttpResponse, Problem> {
     let log = Log::of(&app, &app.directory(), &caller, None)?;
     let position = position.parse().map_err(|_| Problem::not_found())?;
-    let event = aside(move || log.one(Position::new(position))).await?;
+    let event = read_records(&app, move || log.one(Position::new(position))).await?;
     Ok(HttpResponse::Ok().json(event))
 }

@@ -12,14 +12,14 @@ pub async fn read_live() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "status": "live" }))
 }
 
-/// The ledger is replayed and takes changes. Until the replay is done nothing listens at all.
+/// The ledger is replayed and takes changes. While it is being replayed this is a 503.
 ///
 /// # Errors
-/// 503 once a write failed: the process is about to stop.
+/// 503 during the replay, and once a write failed: the process is about to stop.
 #[utoipa::path(get, path = "/health/ready", tag = "health", security(()),
     responses(
         (status = 200, description = "The ledger is replayed and takes changes."),
-        (status = 503, description = "A write failed; the process is about to stop.")))]
+        (status = 503, description = "The ledger is being replayed, or a write failed and the process is about to stop.")))]
 pub async fn read_ready(app: web::Data<App>) -> Result<HttpResponse, Problem> {
     if !app.is_writable() {
         return Err(Problem::unavailable("The ledger takes no changes."));

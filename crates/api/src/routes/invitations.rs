@@ -120,7 +120,7 @@ impl App {
 /// List the invitations that nobody followed yet, by id. Ended ones stay until they are deleted.
 ///
 /// # Errors
-/// 401, 403, 404.
+/// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/invitations", tag = "members",
     params(("org" = String, Path, description = "The organisation's slug."), PageQuery),
     responses(

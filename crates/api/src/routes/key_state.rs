@@ -5,7 +5,7 @@ use keyledger_domain::{ApiKey, Environment, Scope, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::routes::user_keys::RotationView;
+use crate::routes::rotation::RotationView;
 
 /// A key without its secret.
 #[derive(Serialize, ToSchema)]

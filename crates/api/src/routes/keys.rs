@@ -79,7 +79,8 @@ pub async fn verify_key(
     };
     if let Some((id, version)) = pending {
         // The new secret of a rotation is shown for the first time, to an API that asks us.
-        app.activate(caller.origin(), id, version).await?;
+        // In a box of its own: it is large and rare, and every request's future would carry it.
+        Box::pin(app.activate(caller.origin(), id, version)).await?;
     }
     Ok(HttpResponse::Ok()
         .content_type(ContentType::json())

@@ -79,7 +79,7 @@ impl App {
 /// List who is in an organisation, by id.
 ///
 /// # Errors
-/// 401, 403, 404.
+/// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/members", tag = "members",
     params(("org" = String, Path, description = "The organisation's slug."), PageQuery),
     responses(

@@ -1,10 +1,16 @@
-//! Pages of things that are listed by id.
+//! Where a page begins, by name or by id.
 
 use core::str::FromStr;
 use std::ops::Bound;
 
 use crate::answer::PageQuery;
 use crate::problem::Problem;
+
+/// Where a page of things begins whose cursor is a slug or handle. Any text will do: it is compared
+/// and never looked up.
+pub(crate) fn behind_name(page: &PageQuery) -> Bound<&str> {
+    page.after().map_or(Bound::Unbounded, Bound::Excluded)
+}
 
 /// Where a page of things begins whose cursor is an id.
 ///

@@ -87,7 +87,7 @@ fn catalogue(orgs: &[&Org], after: Option<&str>) -> Vec<ScopeView> {
 /// List the scope catalogue, by name: what every organisation has, and what mine added.
 ///
 /// # Errors
-/// 401, 403.
+/// 401, 403, 422.
 #[utoipa::path(get, path = "/v1/scopes", tag = "scopes", params(PageQuery),
     responses(
         (status = 200, body = Page<ScopeView>, description = "A page of scopes."),

@@ -1,10 +1,9 @@
 //! `/v1/orgs/{org}/services`: keys that are tied to no person (document 001).
 
 use std::ops::Bound;
-use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
-use keyledger_domain::api_key::{NewApiKey, RestrictApiKey, SwitchApiKey, UndoApiKeyRotation};
+use keyledger_domain::api_key::{RestrictApiKey, SwitchApiKey, UndoApiKeyRotation};
 use keyledger_domain::id::{OrgId, ServiceId};
 use keyledger_domain::org::Org;
 use keyledger_domain::refusal::Noun;
@@ -26,7 +25,8 @@ use crate::restrictions::{self, Restrictions};
 use crate::routes::key_state::{KeyState, networks_of};
 use crate::routes::naming::name_and_slug;
 use crate::routes::organization;
-use crate::routes::user_keys::Rotation;
+use crate::routes::paging::behind_name;
+use crate::routes::rotation::Rotation;
 
 /// The words of a service's role, for whoever wrote another.
 const ROLE_WORDS: &str = "member or manager";
@@ -128,7 +128,7 @@ impl App {
 /// List the services of an organisation, by slug. Their keys are not in it.
 ///
 /// # Errors
-/// 401, 403, 404.
+/// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/services", tag = "services",
     params(("org" = String, Path, description = "The organisation's slug."), PageQuery),
     responses(
@@ -146,10 +146,9 @@ pub async fn list_services(
     let directory = app.directory();
     let org = organization::require(&directory, &caller, &org, built_in::SERVICES_READ)?;
     let (limit, now) = (page.limit()?, app.now());
-    let from = page.after().map_or(Bound::Unbounded, Bound::Excluded);
     let services = org
         .services
-        .range::<str, _>((from, Bound::Unbounded))
+        .range::<str, _>((behind_name(&page), Bound::Unbounded))
         .filter_map(|(_, id)| directory.service(*id))
         .filter(|service| directory.sees_key(caller.authority(), service.credential))
         .filter_map(|service| ServiceView::of(&directory, service, None, now));
@@ -221,7 +220,7 @@ pub async fn create_service(
         allowed_cidrs: body.allowed_cidrs,
     };
     let limits = restrictions.check(&mut fields)?;
-    let key = app.draw(CredentialKind::ServiceKey, limits.environment, None)?;
+    let (key, api_key) = app.mint(CredentialKind::ServiceKey, &limits)?;
     let service = ServiceId::from_random(app.random()?);
     let command = CreateService {
         org,
@@ -231,14 +230,7 @@ pub async fn create_service(
         description: fields.take(description)?,
         role: role.unwrap_or(Role::Member),
         teams,
-        api_key: NewApiKey {
-            id: key.id(),
-            environment: limits.environment,
-            digest: app.digest(key.as_bytes())?,
-            scopes: limits.scopes,
-            expires_at: limits.expires_at,
-            allowed_cidrs: Arc::clone(&limits.allowed_cidrs),
-        },
+        api_key,
     };
     let committed = app.execute(&caller, command).await?;
     let view = app.view_service(service, Some(key.expose_once()))?;
@@ -300,8 +292,10 @@ pub struct ChangedService {
     disabled: Option<bool>,
 }
 
-/// Change a service, or the limits of its key. What is asked for in one body is done as a whole or
-/// not at all; the audit log has an entry each for the key's limits, the service, and the switch.
+/// Change the limits of a service's key, then the service, then switch its key off or on.
+///
+/// Each of them is asked about on the present state before the first is carried out, but is a record
+/// of its own: a crash or another caller in between can leave the first done and the rest not.
 ///
 /// # Errors
 /// 401, 403 for more than the caller has, 404, 422.
@@ -344,8 +338,9 @@ pub async fn change_service(
         teams,
     };
     let switch = body.disabled.map(|disabled| SwitchApiKey { id, disabled });
-    let mut commands: Vec<Command> = vec![change.into()];
+    let mut commands: Vec<Command> = Vec::new();
     commands.extend(restrict.map(RestrictApiKey::into));
+    commands.push(change.into());
     commands.extend(switch.map(SwitchApiKey::into));
     let position = app.execute_all(&caller, commands).await?;
     let view = app.view_service(found.service, None)?;

@@ -1,6 +1,7 @@
 //! `POST /v1/setup`: the first owner comes in with the code that the server printed.
 
 use actix_web::{HttpResponse, web};
+use keyledger_domain::Position;
 use keyledger_domain::id::{OrgId, UserId};
 use keyledger_domain::org::SetUp;
 use keyledger_domain::text::{DisplayName, Email, Slug};
@@ -62,7 +63,7 @@ pub async fn set_up(
 }
 
 impl App {
-    /// Makes the first owner, for the route and for the page.
+    /// Makes the first owner for whoever has the code, for the route and for the page.
     ///
     /// # Errors
     /// As [`set_up`].
@@ -70,9 +71,23 @@ impl App {
         &self,
         origin: Origin,
         body: FirstOwner,
-    ) -> Result<(keyledger_domain::Position, FirstOwnerMade), Problem> {
+    ) -> Result<(Position, FirstOwnerMade), Problem> {
         self.setup_code()
             .check(body.code.as_deref().unwrap_or_default())?;
+        let made = self.make_first_owner(origin, body).await?;
+        self.setup_code().spend();
+        Ok(made)
+    }
+
+    /// Makes the first owner on the word of whoever runs the server.
+    ///
+    /// # Errors
+    /// 409 once there is one; 422.
+    pub(crate) async fn make_first_owner(
+        &self,
+        origin: Origin,
+        body: FirstOwner,
+    ) -> Result<(Position, FirstOwnerMade), Problem> {
         let mut fields = Fields::default();
         let email: Option<Email> = fields.required("email", body.email.as_deref());
         let slug: Option<Slug> = fields.required("organization", body.organization.as_deref());
@@ -95,7 +110,6 @@ impl App {
             owner,
         };
         let committed = self.execute(&Caller::system(origin), command).await?;
-        self.setup_code().spend();
         let made = FirstOwnerMade {
             email: email.to_string(),
             organization: slug.to_string(),

@@ -19,6 +19,7 @@ use crate::body::{Fields, Json};
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::naming::name_and_slug;
+use crate::routes::paging::behind_name;
 use crate::routes::{members, organization};
 
 /// A team.
@@ -85,7 +86,7 @@ impl App {
 /// List the teams of an organisation, by slug.
 ///
 /// # Errors
-/// 401, 403, 404.
+/// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/teams", tag = "teams",
     params(("org" = String, Path, description = "The organisation's slug."), PageQuery),
     responses(
@@ -103,8 +104,9 @@ pub async fn list_teams(
     let directory = app.directory();
     let org = organization::require(&directory, &caller, &org, built_in::TEAMS_READ)?;
     let limit = page.limit()?;
-    let from = page.after().map_or(Bound::Unbounded, Bound::Excluded);
-    let teams = org.teams.range::<str, _>((from, Bound::Unbounded));
+    let teams = org
+        .teams
+        .range::<str, _>((behind_name(&page), Bound::Unbounded));
     let page = Page::of(
         teams,
         limit,

@@ -1,23 +1,19 @@
 //! `/user/keys`: a person's own keys (document 002).
 
 use std::ops::Bound;
-use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
-use keyledger_domain::api_key::{
-    Activation, NewApiKey, OtherSecret, RestrictApiKey, RevealApiKey, RotateApiKey, SwitchApiKey,
-    UndoApiKeyRotation,
-};
+use keyledger_domain::api_key::{RestrictApiKey, SwitchApiKey, UndoApiKeyRotation};
 use keyledger_domain::credential::preview;
 use keyledger_domain::id::{KeyId, UserId};
+use keyledger_domain::refusal::Noun;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::text::{DisplayName, Handle};
 use keyledger_domain::user_key::{CreateUserKey, KeyLabel, RenameUserKey, RevokeUserKey, UserKey};
 use keyledger_domain::{
-    Actor, ApiKey, Command, CredentialId, CredentialKind, Directory, Environment, Plaintext,
-    Position, Refusal, Scope, SealedSecret, Timestamp,
+    Actor, Command, CredentialId, CredentialKind, Directory, Environment, Position, Refusal, Scope,
+    Timestamp,
 };
-use keyledger_ledger::vault::SealedFor;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -27,6 +23,8 @@ use crate::body::{Fields, Json};
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
 use crate::restrictions::{self, Restrictions};
+use crate::routes::paging::behind_name;
+use crate::routes::rotation::{Rotation, RotationView};
 
 /// A key of the caller's own.
 #[derive(Serialize, ToSchema)]
@@ -57,11 +55,11 @@ pub struct UserKeyView {
     /// The same, in the words of document 002.
     #[serde(rename = "createdAt")]
     #[schema(value_type = String, format = DateTime)]
-    created_at_002: Timestamp,
+    created_at_camel_case: Timestamp,
     /// When it ends; `null` for never.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// When it was last used; `null` for never or not known.
+    /// When it was last used. Always `null` in this version: usage is counted in a later one.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
     /// When its secret was last replaced.
@@ -72,38 +70,6 @@ pub struct UserKeyView {
     disabled_at: Option<Timestamp>,
     /// A rotation that is not over.
     rotation: Option<RotationView>,
-}
-
-/// A rotation that is not over.
-#[derive(Serialize, ToSchema)]
-pub struct RotationView {
-    /// `pending`: the new secret waits for its first use. `grace`: the old one is still good.
-    #[schema(example = "grace")]
-    state: &'static str,
-    /// Until when the old secret is good.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    until: Option<Timestamp>,
-    /// How long the old secret stays good once the new one was used.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grace_seconds: Option<u64>,
-}
-
-impl RotationView {
-    pub(crate) fn of(key: &ApiKey, now: Timestamp) -> Option<Self> {
-        match key.other.as_deref() {
-            Some(OtherSecret::Pending { grace_seconds, .. }) => Some(Self {
-                state: "pending",
-                until: None,
-                grace_seconds: Some(*grace_seconds),
-            }),
-            Some(OtherSecret::Retiring { until, .. }) if now < *until => Some(Self {
-                state: "grace",
-                until: Some(*until),
-                grace_seconds: None,
-            }),
-            Some(OtherSecret::Retiring { .. }) | None => None,
-        }
-    }
 }
 
 impl UserKeyView {
@@ -136,7 +102,7 @@ impl UserKeyView {
                 .map(ToString::to_string)
                 .collect(),
             created_at: issued.created_at,
-            created_at_002: issued.created_at,
+            created_at_camel_case: issued.created_at,
             expires_at: api_key.expires_at,
             last_used_at: None,
             rotated_at: api_key.rotated_at,
@@ -186,6 +152,8 @@ pub async fn create_user_key(
 ) -> Result<HttpResponse, Problem> {
     let body = body?;
     let user = require_user(&caller)?;
+    app.directory()
+        .require_own(caller.authority(), built_in::KEYS_WRITE)?;
     let mut fields = Fields::default();
     let handle: Option<Handle> = fields.required("handle", body.handle.as_deref());
     let alias: Option<DisplayName> = fields.optional("alias", body.alias.as_deref());
@@ -207,26 +175,25 @@ pub async fn create_user_key(
 /// List my keys, by handle. Tokens are not in lists.
 ///
 /// # Errors
-/// 401, 403.
+/// 401, 403, 422.
 #[utoipa::path(get, path = "/v1/user/keys", tag = "user keys", params(PageQuery),
     responses(
         (status = 200, body = Page<UserKeyView>, description = "A page of keys."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
-        (status = 403, body = ProblemBody, description = "The caller is no user, or lacks keys:read.")))]
+        (status = 403, body = ProblemBody, description = "The caller is no user, or lacks keys:read."),
+        (status = 422, body = ProblemBody, description = "The limit is not right.")))]
 pub async fn list_user_keys(
     app: web::Data<App>,
     caller: Caller,
     page: web::Query<PageQuery>,
 ) -> Result<HttpResponse, Problem> {
     let user = require_user(&caller)?;
-    let limit = page.limit()?;
     let directory = app.directory();
     directory.require_own(caller.authority(), built_in::KEYS_READ)?;
-    let now = app.now();
+    let (limit, now) = (page.limit()?, app.now());
     let keys = &directory.user(user).ok_or(Refusal::CredentialEnded)?.keys;
-    let from = page.after().map_or(Bound::Unbounded, Bound::Excluded);
     let seen = keys
-        .range::<str, _>((from, Bound::Unbounded))
+        .range::<str, _>((behind_name(&page), Bound::Unbounded))
         .filter_map(|(handle, id)| Some((handle, directory.user_key(*id)?)))
         .filter(|(_, key)| directory.sees_key(caller.authority(), key.credential))
         .filter_map(|(handle, key)| Some((handle, UserKeyView::of(&directory, key, None, now)?)));
@@ -298,8 +265,10 @@ pub struct ChangedUserKey {
     disabled: Option<bool>,
 }
 
-/// Change one of my keys: its alias, its limits, or switch it off and on. Each is an
-/// entry of its own in the audit log; if one is refused, none happens.
+/// Change one of my keys: its limits, then its alias, then switch it off or on.
+///
+/// Each of them is asked about on the present state before the first is carried out, but is a record
+/// of its own: a crash or another caller in between can leave the first done and the rest not.
 ///
 /// # Errors
 /// 401, 403, 404, 422.
@@ -331,7 +300,7 @@ pub async fn change_user_key(
         &mut fields,
     )?;
     let mut commands: Vec<Command> = Vec::new();
-    // The limits first: they are what can be refused, and then nothing has happened.
+    // The limits first: they are what can be refused.
     commands.extend(restrict.map(RestrictApiKey::into));
     commands.extend(alias.map(|alias| RenameUserKey { key, alias }.into()));
     commands.extend(
@@ -361,33 +330,6 @@ pub async fn delete_user_key(
     let (key, _) = app.find_user_key(&caller, &handle)?;
     let committed = app.execute(&caller, RevokeUserKey { key }).await?;
     Ok(answer::gone(committed.position))
-}
-
-/// How a key is to be rotated.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rotation {
-    /// How long the old secret stays good, in seconds; 0, at once, where it is left out.
-    #[schema(maximum = 2_592_000)]
-    grace_seconds: Option<u64>,
-    /// `now`, or `first_use`: the new secret waits until it is used, then the old one's grace begins.
-    #[schema(example = "now")]
-    activate: Option<String>,
-}
-
-impl Rotation {
-    /// What the body says.
-    ///
-    /// # Errors
-    /// 422.
-    pub(crate) fn activation(&self) -> Result<Activation, Problem> {
-        let grace_seconds = self.grace_seconds.unwrap_or(0);
-        match self.activate.as_deref() {
-            None | Some("now") => Ok(Activation::Now { grace_seconds }),
-            Some("first_use") => Ok(Activation::FirstUse { grace_seconds }),
-            Some(_) => Err(Problem::field("activate", "must be now or first_use")),
-        }
-    }
 }
 
 /// Give one of my keys a new secret; it keeps its id.
@@ -460,7 +402,7 @@ fn find<'d>(
     directory
         .key_by_handle(user, handle)
         .filter(|key| directory.sees_key(caller.authority(), key.credential))
-        .ok_or_else(|| Refusal::Unknown(keyledger_domain::refusal::Noun::Key).into())
+        .ok_or_else(|| Refusal::Unknown(Noun::Key).into())
 }
 
 impl App {
@@ -488,130 +430,17 @@ impl App {
         alias: Option<DisplayName>,
         limits: &restrictions::Limits,
     ) -> Result<(String, KeyId, Position), Problem> {
-        let plaintext = self.draw(CredentialKind::UserKey, limits.environment, None)?;
+        let (plaintext, api_key) = self.mint(CredentialKind::UserKey, limits)?;
         let key = KeyId::from_random(self.random()?);
-        let id = plaintext.id();
         let command = CreateUserKey {
             key,
             label,
             alias,
-            sealed: Some(self.seal(&user, id, 1, &plaintext)?),
-            api_key: NewApiKey {
-                id,
-                environment: limits.environment,
-                digest: self.digest(plaintext.as_bytes())?,
-                scopes: limits.scopes.clone(),
-                expires_at: limits.expires_at,
-                allowed_cidrs: Arc::clone(&limits.allowed_cidrs),
-            },
+            sealed: Some(self.seal(user, api_key.id, 1, &plaintext)?),
+            api_key,
         };
         let committed = self.execute(caller, command).await?;
         Ok((plaintext.expose_once(), key, committed.position))
-    }
-
-    /// Gives any key a new secret and gives its plaintext, this once.
-    ///
-    /// # Errors
-    /// As [`rotate_user_key`].
-    pub(crate) async fn rotate(
-        &self,
-        caller: &Caller,
-        id: CredentialId,
-        activation: Activation,
-    ) -> Result<(String, Position), Problem> {
-        let (kind, environment, version, retrievable_by) = {
-            let directory = self.directory();
-            let key = directory
-                .api_key(id)
-                .ok_or(Refusal::Unknown(keyledger_domain::refusal::Noun::Key))?;
-            let retrievable_by = match key.issued.holder.actor() {
-                Actor::User(user) => key.secret.sealed.is_some().then_some(user),
-                Actor::System | Actor::Service(_) | Actor::Entitlement(_) => None,
-            };
-            let (kind, environment) = (key.issued.kind, key.issued.environment);
-            (kind, environment, key.newest_version() + 1, retrievable_by)
-        };
-        let plaintext = self.draw(kind, environment, Some(id))?;
-        let digest = self.digest(plaintext.as_bytes())?;
-        let sealed = match retrievable_by {
-            Some(user) => Some(self.seal(&user, id, version, &plaintext)?),
-            None => None,
-        };
-        let command = RotateApiKey {
-            id,
-            version,
-            digest,
-            sealed,
-            activation,
-        };
-        let committed = self.execute(caller, command).await?;
-        Ok((plaintext.expose_once(), committed.position))
-    }
-
-    fn seal(
-        &self,
-        user: &UserId,
-        id: CredentialId,
-        version: u32,
-        plaintext: &Plaintext,
-    ) -> Result<SealedSecret, Problem> {
-        let (owner, key) = (user.to_bytes(), id.to_bytes());
-        let purpose = SealedFor::RetrievableKey {
-            org: &owner,
-            key: &key,
-            secret_version: version,
-        };
-        let sealed = self
-            .vault()
-            .seal(&purpose, plaintext.as_bytes(), self.rng());
-        sealed
-            .map(SealedSecret::from_bytes)
-            .map_err(|_| Problem::internal())
-    }
-
-    /// Unseals a retrievable key for its owner, once the ledger has that it was read.
-    ///
-    /// # Errors
-    /// 403 unless the caller's password or session, or that very key, stands behind it.
-    pub(crate) async fn reveal(
-        &self,
-        caller: &Caller,
-        id: CredentialId,
-    ) -> Result<Option<String>, Problem> {
-        let retrievable = self
-            .directory()
-            .api_key(id)
-            .is_some_and(|k| k.secret.sealed.is_some());
-        if !retrievable {
-            return Ok(None);
-        }
-        self.execute(caller, RevealApiKey { id }).await?;
-        // Read after the event: a rotation in between shows the newer secret, never an older one.
-        let (user, version, sealed) = {
-            let directory = self.directory();
-            let Some(key) = directory.api_key(id) else {
-                return Ok(None);
-            };
-            let Actor::User(user) = key.issued.holder.actor() else {
-                return Ok(None);
-            };
-            let Some(sealed) = key.secret.sealed.as_ref().and_then(|sealed| sealed.known()) else {
-                return Ok(None);
-            };
-            (user, key.secret.version, sealed.clone())
-        };
-        let (owner, key) = (user.to_bytes(), id.to_bytes());
-        let purpose = SealedFor::RetrievableKey {
-            org: &owner,
-            key: &key,
-            secret_version: version,
-        };
-        let opened = self.vault().open(&purpose, sealed.as_bytes()).map_err(|error| {
-            tracing::error!(credential = %id, %error, "a retrievable key could not be unsealed");
-            Problem::internal()
-        })?;
-        let text = String::from_utf8(opened.to_vec()).map_err(|_| Problem::internal())?;
-        Ok(Some(Plaintext::unsealed(text).expose_once()))
     }
 
     pub(crate) fn view_user_key(
@@ -622,6 +451,6 @@ impl App {
         let directory = self.directory();
         let key = directory.user_key(key);
         key.and_then(|key| UserKeyView::of(&directory, key, token, self.now()))
-            .ok_or_else(|| Refusal::Unknown(keyledger_domain::refusal::Noun::Key).into())
+            .ok_or_else(|| Refusal::Unknown(Noun::Key).into())
     }
 }

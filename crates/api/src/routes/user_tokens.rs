@@ -14,7 +14,6 @@ use crate::answer;
 use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::{Caller, Visitor};
-use crate::passwords::Password;
 use crate::problem::{Problem, ProblemBody};
 use crate::restrictions::Limits;
 use crate::routes::user_keys::require_user;
@@ -42,7 +41,7 @@ pub struct OwnToken {
 /// audit log.
 ///
 /// # Errors
-/// 401 for a wrong password; 400 when the header names somebody else.
+/// 401 for a wrong password; 400 when the header names somebody else; 422.
 #[utoipa::path(post, path = "/v1/user/token", tag = "user tokens", request_body = OwnTokenRequest,
     security((), ("basic" = [])),
     responses(
@@ -59,25 +58,19 @@ pub async fn read_own_token(
     let caller = match (visitor.caller, body.email, body.password) {
         // A client may send Basic alone.
         (Some(caller), None, None) if caller.authority().is_password_backed() => caller,
-        (other, Some(email), Some(password)) => {
+        (other, email, password) => {
+            let mut fields = Fields::default();
+            let email: Option<String> = fields.required("email", email.as_deref());
+            let password = fields.password("password", password);
+            let (email, password) = (fields.take(email)?, fields.take(password)?);
             let named = app
-                .caller_by_password(&email, Password::new(password), &visitor.origin)
+                .caller_by_password(&email, password, &visitor.origin)
                 .await?;
             // Some clients send Basic as well; then both must be the same person.
             if other.is_some_and(|other| other.authority() != named.authority()) {
                 return Err(Problem::several_credentials());
             }
             named
-        }
-        (_, email, password) => {
-            let mut fields = Fields::default();
-            for (name, missing) in [("email", email.is_none()), ("password", password.is_none())] {
-                if missing {
-                    fields.refuse(name, "this field is required");
-                }
-            }
-            fields.check()?;
-            return Err(Problem::internal());
         }
     };
     let user = require_user(&caller)?;

@@ -47,7 +47,7 @@ impl WorkspaceView {
 /// List the organisations that I am in, by slug.
 ///
 /// # Errors
-/// 401, 403.
+/// 401, 403, 422.
 #[utoipa::path(get, path = "/v1/workspaces", tag = "workspaces", params(PageQuery),
     responses(
         (status = 200, body = Page<WorkspaceView>, description = "A page of organisations."),

@@ -16,7 +16,6 @@ fn an_empty_directory_is_empty() {
     let directory = Directory::default();
     assert!(directory.is_empty());
     assert_eq!(directory.position(), Position::ZERO);
-    assert_eq!(directory.api_key_count(), 0);
     assert!(!world().directory.is_empty());
 }
 

@@ -239,7 +239,7 @@ fn an_invitation_makes_no_second_account_and_no_other_address() {
     let inside = open.after(Authority::SYSTEM, accept("eve", "come in", other_address));
     assert!(inside.directory.user_by_email("eve@example.com").is_some());
     assert!(inside.directory.user_by_email("zoe@example.com").is_none());
-    // Two invitations of one person: the second has nothing left to give.
+    // Two invitations of one person: the second ended with the first.
     let twice = world()
         .given(invited("gus", Member))
         .given(Event::MemberInvited(MemberInvited {
@@ -253,7 +253,18 @@ fn an_invitation_makes_no_second_account_and_no_other_address() {
         }));
     let once = twice.after(password("gus"), accept("gus", "come in", None));
     table! { once;
-        password("gus"), accept("gus2", "come in", None) => refused(Refusal::AlreadyMember);
+        password("gus"), accept("gus2", "come in", None) => refused(Refusal::Unknown(Noun::Invitation));
+    }
+    // So who is put out again has no way back in.
+    let put_out = once.after(
+        password("ada"),
+        RemoveMember {
+            org: org("acme"),
+            user: user("gus"),
+        },
+    );
+    table! { put_out;
+        password("gus"), accept("gus2", "come in", None) => refused(Refusal::Unknown(Noun::Invitation));
     }
 }
 

@@ -1,24 +1,26 @@
 //! `keyledger audit …`: what the ledger holds, and that it is whole. Works on a folder that no
 //! server has.
 
+use std::error::Error;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use keyledger_api::routes::events::EventView;
 use keyledger_domain::Position;
-use keyledger_ledger::folder::FolderError;
+use keyledger_ledger::folder::{FolderError, Paths};
 use keyledger_ledger::merkle::Hash;
 use keyledger_ledger::verify::{ResealError, VerifyError};
-use keyledger_ledger::{Ledger, OpenError, OpenOptions, verify};
+use keyledger_ledger::{Ledger, OpenError, OpenOptions, Opened, verify};
 use ring::rand::SystemRandom;
 use thiserror::Error;
 
 use super::{Outcome, say};
 use crate::clock::WallClock;
 use crate::config::data_dir_or_default;
+use crate::logging;
 use crate::progress::ProgressShown;
 
 /// Look at the ledger and prove that it is whole.
@@ -59,6 +61,7 @@ pub(crate) struct Reseal {
 
 /// Runs one of them.
 pub(crate) fn run(audit: Audit) -> Outcome {
+    logging::begin_warnings(None);
     let outcome = match audit {
         Audit::Verify(folder) => verify_folder(&folder),
         Audit::Export(export) => export_folder(&export),
@@ -123,20 +126,33 @@ fn reseal_folder(reseal: &Reseal) -> Outcome {
 /// Prints the records in the words of `GET /v1/events`.
 fn export_folder(export: &Export) -> Outcome {
     let data_dir = data_dir_or_default(export.folder.data_dir.as_deref());
-    if !data_dir.join("head").exists() {
+    let out = BufWriter::new(std::io::stdout().lock());
+    export_to(&data_dir, export.after, out)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn export_to(data_dir: &Path, after: u64, out: impl Write) -> Result<(), Box<dyn Error>> {
+    if !Paths::new(data_dir).head().exists() {
         return Err(format!("there is no ledger in {}", data_dir.display()).into());
     }
     let mut shown = ProgressShown::begin("Replaying the ledger");
     let opened = Ledger::open(
-        &OpenOptions::new(&data_dir),
+        &OpenOptions::new(data_dir),
         Arc::new(SystemRandom::new()),
         Arc::new(WallClock::new()),
         &mut |_| (),
         &mut |progress| shown.show(progress),
     )?;
     shown.end();
-    let from = Position::new(export.after.saturating_add(1));
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let written = write_records(&opened, after, out);
+    // Whoever stops listening half-way must not make the next start take this for a death.
+    let closed = opened.close();
+    written?;
+    Ok(closed?)
+}
+
+fn write_records(opened: &Opened, after: u64, mut out: impl Write) -> Result<(), Box<dyn Error>> {
+    let from = Position::new(after.saturating_add(1));
     for record in opened.reader.range(from, opened.reader.last()) {
         let record = record?;
         let target = opened.directory.target_of(&record.event);
@@ -151,5 +167,45 @@ fn export_folder(export: &Export) -> Outcome {
         out.write_all(b"\n")?;
     }
     out.flush()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// A pipe that nobody reads.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn an_export_leaves_a_ledger_that_was_stopped_well_as_one() {
+        let folder = std::env::temp_dir().join(format!("keyledger-export-{}", std::process::id()));
+        let manifest = Paths::new(&folder).manifest();
+        assert!(export_to(&folder, 0, io::sink()).is_err(), "no ledger yet");
+        let opened = Ledger::open(
+            &OpenOptions::new(&folder),
+            Arc::new(SystemRandom::new()),
+            Arc::new(WallClock::new()),
+            &mut |_| (),
+            &mut |_| (),
+        );
+        opened.unwrap().close().unwrap();
+        export_to(&folder, 0, io::sink()).unwrap();
+        assert!(manifest.exists());
+        assert!(export_to(&folder, 0, Closed).is_err(), "nobody listens");
+        assert!(manifest.exists());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -8,12 +8,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use keyledger_domain::Timestamp;
-use keyledger_ledger::folder::{FolderError, available_bytes};
+use keyledger_ledger::folder::{FolderError, Paths, available_bytes};
 use keyledger_ledger::verify::{self, VerifyError};
 
 use super::{Outcome, say};
 use crate::clock;
 use crate::config::{Config, ServeFlags, proxy_variables};
+use crate::logging;
 use crate::progress::ProgressShown;
 
 /// Before this, a clock was never set: the day this program was begun.
@@ -50,15 +51,17 @@ pub(crate) fn run(flags: ServeFlags) -> Outcome {
             return Ok(ExitCode::FAILURE);
         }
     };
+    logging::begin_warnings(config.log_format);
+    let paths = Paths::new(&config.data_dir);
     let mut findings = vec![Finding::Good(format!(
         "configuration: issuer {}",
         config.issuer
     ))];
     findings.push(look_at_address(&config));
     findings.extend(look_at_proxies(&config));
-    findings.extend(look_at_folder(&config.data_dir));
+    findings.extend(look_at_folder(&paths));
     findings.extend(look_at_room(&config));
-    let last_record_at = look_at_store(&config.data_dir, &mut findings)?;
+    let last_record_at = look_at_store(&paths, &mut findings)?;
     findings.push(look_at_clock(clock::wall(), last_record_at));
     for finding in &findings {
         say(finding)?;
@@ -115,10 +118,10 @@ fn look_at_proxies(config: &Config) -> Vec<Finding> {
     ))]
 }
 
-fn look_at_folder(data_dir: &Path) -> Vec<Finding> {
-    let shown = data_dir.display();
+fn look_at_folder(paths: &Paths) -> Vec<Finding> {
+    let shown = paths.root().display();
     let mut findings = Vec::new();
-    match std::fs::metadata(data_dir) {
+    match std::fs::metadata(paths.root()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return vec![Finding::Note(format!(
                 "data folder: {shown} is not there yet; the first start makes it"
@@ -133,12 +136,17 @@ fn look_at_folder(data_dir: &Path) -> Vec<Finding> {
         Ok(_) => {}
     }
     for (path, what, allowed) in [
-        (data_dir.to_path_buf(), "data folder", 0o700),
-        (data_dir.join("keys"), "key folder", 0o700),
-        (data_dir.join("keys/master.key"), "key file", 0o600),
-        (data_dir.join("keys/people.key"), "key file", 0o600),
+        (paths.root().to_owned(), "data folder", 0o700),
+        (paths.keys(), "key folder", 0o700),
+        (paths.master_key(), "key file", 0o600),
+        (paths.people_keys(), "key file", 0o600),
     ] {
         findings.push(look_at_rights(&path, what, allowed));
+    }
+    // It goes when the first owner is made.
+    let setup_code = paths.setup_code();
+    if setup_code.exists() {
+        findings.push(look_at_rights(&setup_code, "set-up code", 0o600));
     }
     findings
 }
@@ -174,14 +182,14 @@ fn look_at_room(config: &Config) -> Vec<Finding> {
 
 /// Gives the time of the last record.
 fn look_at_store(
-    data_dir: &Path,
+    paths: &Paths,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<Timestamp>, io::Error> {
-    if !data_dir.join("head").exists() {
+    if !paths.head().exists() {
         return Ok(None);
     }
     let mut shown = ProgressShown::begin("Verifying the ledger");
-    let verified = verify::verify(data_dir, &mut |progress| shown.show(progress));
+    let verified = verify::verify(paths.root(), &mut |progress| shown.show(progress));
     shown.end();
     match verified {
         Ok(verified) => {
@@ -240,6 +248,28 @@ mod tests {
             Finding::Bad(_)
         ));
         assert!(matches!(look_at_clock(now, Some(now)), Finding::Good(_)));
+    }
+
+    #[test]
+    fn a_set_up_code_that_others_may_read_is_found() {
+        let folder = std::env::temp_dir().join(format!("keyledger-code-{}", std::process::id()));
+        let paths = Paths::new(&folder);
+        std::fs::create_dir_all(paths.keys()).unwrap();
+        let tells_of_code = || {
+            let findings = look_at_folder(&paths);
+            let of_code = |finding: &Finding| finding.to_string().contains("setup.key");
+            findings.into_iter().find(of_code)
+        };
+        assert_eq!(tells_of_code(), None, "there need not be one");
+        std::fs::write(paths.setup_code(), "code").unwrap();
+        let set = |mode| {
+            std::fs::set_permissions(paths.setup_code(), PermissionsExt::from_mode(mode)).unwrap();
+        };
+        set(0o644);
+        assert!(matches!(tells_of_code(), Some(Finding::Bad(_))));
+        set(0o600);
+        assert!(matches!(tells_of_code(), Some(Finding::Good(_))));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use keyledger_api::server::Ended;
-
 use super::Outcome;
 use crate::config::{Bootstrap, ServeFlags};
 use crate::{boot, logging};
@@ -13,12 +11,8 @@ pub(crate) fn run(flags: ServeFlags) -> Outcome {
     let config = flags.resolve()?;
     let bootstrap = Bootstrap::from_environment()?;
     logging::begin(&config)?;
-    match boot::serve(&config, bootstrap)? {
-        Ended::ByRequest => {
-            tracing::info!("stopped");
-            Ok(ExitCode::SUCCESS)
-        }
-        // The log has the reason. The next start replays what is durable.
-        Ended::LedgerStopped => Ok(ExitCode::FAILURE),
-    }
+    // A failure of the ledger is an error here; the next start replays what is durable.
+    boot::serve(&config, bootstrap)?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use keyledger_domain::id::PersonId;
 use keyledger_domain::{Directory, Origin, Personal, Position, Record, Refusal, Timestamp, decide};
 use ring::rand::SecureRandom;
 use thiserror::Error;
@@ -45,6 +46,14 @@ enum Failure {
     Encode(#[from] EncodeError),
     #[error("the committer broke; the panic message says where")]
     Panicked,
+}
+
+/// What a batch led to so far: applied to the state, and not yet on the disk.
+#[derive(Default)]
+struct Decided {
+    records: Vec<Arc<Record>>,
+    /// Whose keys the records need, each person as often as they have values.
+    persons: Vec<PersonId>,
 }
 
 /// Where commands are decided: the state ahead of the disk, and the log behind it.
@@ -109,14 +118,14 @@ impl<L: DurableLog> Desk<L> {
                 return Err(Failure::Room(error));
             }
         }
-        let mut records = Vec::with_capacity(batch.len());
+        let mut decided = Decided::default();
         let mut verdicts = Vec::with_capacity(batch.len());
         for (submission, answer) in batch {
-            verdicts.push((answer, self.decide(submission, &mut records)?));
+            verdicts.push((answer, self.decide(submission, &mut decided)?));
         }
-        if !records.is_empty() {
-            self.make_durable(&records)?;
-            self.projection.apply(&records);
+        if !decided.records.is_empty() {
+            self.make_durable(&decided)?;
+            self.projection.apply(&decided.records);
         }
         for (answer, verdict) in verdicts {
             let _ = answer.send(verdict);
@@ -125,11 +134,7 @@ impl<L: DurableLog> Desk<L> {
     }
 
     /// Decides one command, and applies what it leads to.
-    fn decide(
-        &mut self,
-        submission: Submission,
-        records: &mut Vec<Arc<Record>>,
-    ) -> Result<Answer, Failure> {
+    fn decide(&mut self, submission: Submission, decided: &mut Decided) -> Result<Answer, Failure> {
         let Submission {
             authority,
             request,
@@ -184,14 +189,15 @@ impl<L: DurableLog> Desk<L> {
         }
         directory.apply(&record);
         let record = Arc::new(record);
-        records.push(Arc::clone(&record));
+        decided.records.push(Arc::clone(&record));
+        decided.persons.extend(measured.persons);
         Ok(Ok(Committed {
             position: record.position,
             record: Some(record),
         }))
     }
 
-    fn make_durable(&mut self, records: &[Arc<Record>]) -> Result<(), Failure> {
+    fn make_durable(&mut self, decided: &Decided) -> Result<(), Failure> {
         let Ground {
             log,
             frontier,
@@ -199,14 +205,10 @@ impl<L: DurableLog> Desk<L> {
             rng,
             ..
         } = &mut self.ground;
-        let mut needed = Vec::new();
-        for record in records {
-            needed.extend(record::measure(record)?.persons);
-        }
         // Synced before the records that need them: dying in between leaves keys that nobody uses.
-        persons.prepare(&needed, &**rng)?;
-        let mut entries = Vec::with_capacity(records.len());
-        for record in records {
+        persons.prepare(&decided.persons, &**rng)?;
+        let mut entries = Vec::with_capacity(decided.records.len());
+        for record in &decided.records {
             let stored = record::encode(record, persons, &**rng)?;
             frontier.append(leaf_hash(&stored.record));
             entries.push(Entry {

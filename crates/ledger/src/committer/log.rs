@@ -53,10 +53,10 @@ pub trait DurableLog: Send {
 
 /// sled and the head file of a data folder, which is held as long as this lives.
 pub struct SledLog {
-    /// Dropped after the store: the next process may only come when sled is closed.
     store: SledStore,
     head: HeadFile,
     paths: Paths,
+    /// The last field, so dropped after the store: the next process may only come when sled is closed.
     _folder: DataFolder,
 }
 

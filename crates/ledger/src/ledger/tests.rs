@@ -154,6 +154,29 @@ fn the_files_of_a_ledger_that_died_open_to_the_same_state() {
 }
 
 #[test]
+fn whoever_only_read_closes_it_and_leaves_a_clean_stop() {
+    let bench = Bench::with(&steps()[..5]);
+    let paths = Paths::new(&bench.folder());
+    let clean = || {
+        let open = OpenFolder::open(paths.root()).expect("it opens");
+        open.head.current().clean.is_some() && paths.manifest().exists()
+    };
+    assert!(clean());
+    drop(bench.open());
+    assert!(!clean(), "not closed is taken for a death");
+    for _ in 0..2 {
+        let open = bench.open();
+        let reader = open.opened.reader.clone();
+        check_opened(&open, 5);
+        let read = reader.range(Position::new(1), reader.last());
+        assert_eq!(read.filter_map(Result::ok).count(), 5);
+        open.opened.close().expect("a clean stop");
+        assert!(clean(), "the next start needs no copy aside");
+    }
+    check_opened(&bench.open(), 5);
+}
+
+#[test]
 fn a_folder_in_use_is_named() {
     let bench = Bench::new();
     let open = bench.open();

@@ -57,7 +57,7 @@ impl Persons {
     }
 
     /// Destroys the key of a person for ever; see [`PersonKeys::destroy`]. Every record stays as it
-    /// is, and what it held of the person reads as erased.
+    /// is, and what it held of the person reads as erased. No command reaches this yet.
     ///
     /// # Errors
     /// As [`PersonKeys::destroy`].

@@ -1,0 +1,106 @@
+//! Places for work that would block: so many at once, so many more that wait, and the next is
+//! turned away.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::problem::Problem;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A bounded number of places, with a bounded queue before them.
+///
+/// Each place is a thread of its own. On a pool that grows, the memory that the allocator keeps for
+/// each thread would grow with it, by 19 MiB for each that ever hashed a password.
+pub(crate) struct Places {
+    jobs: Sender<Job>,
+    /// Those who work and those who wait.
+    admitted: Arc<Semaphore>,
+}
+
+impl Places {
+    /// So many places, and so many who may wait for one.
+    pub(crate) fn new(places: usize, waiting_max: usize) -> Self {
+        let (jobs, queue) = channel();
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..places {
+            let queue = Arc::clone(&queue);
+            std::thread::spawn(move || work_off(&queue));
+        }
+        let admitted = Arc::new(Semaphore::new(places + waiting_max));
+        Self { jobs, admitted }
+    }
+
+    /// Does a job on a thread that answers no requests, once there is a place.
+    ///
+    /// # Errors
+    /// 503 when too many wait already; the sentence is `busy`.
+    pub(crate) async fn work<T: Send + 'static>(
+        &self,
+        busy: &'static str,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let admitted = Arc::clone(&self.admitted)
+            .try_acquire_owned()
+            .map_err(|_| Problem::unavailable(busy))?;
+        let (answer, done) = oneshot::channel();
+        // The place in the queue goes with the job: a request that is given up frees it no sooner.
+        let job: Job = Box::new(move || {
+            let result = job();
+            drop(admitted);
+            // Nobody may be waiting any more.
+            let _ = answer.send(result);
+        });
+        let stopping = || Problem::unavailable("The server is stopping; try again.");
+        self.jobs.send(job).map_err(|_| stopping())?;
+        done.await.map_err(|_| stopping())
+    }
+}
+
+/// Does one job after the other until the last [`Places`] is gone.
+fn work_off(queue: &Mutex<Receiver<Job>>) {
+    loop {
+        // Only one thread waits for the next job; the others wait for the lock.
+        let next = queue.lock().recv();
+        let Ok(job) = next else { return };
+        if catch_unwind(AssertUnwindSafe(job)).is_err() {
+            tracing::error!("a job panicked; its request was answered with 503");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn one_works_one_waits_and_the_third_is_turned_away() {
+        let places = Arc::new(Places::new(1, 1));
+        let (release, released) = channel::<()>();
+        let working = {
+            let places = Arc::clone(&places);
+            actix_web::rt::spawn(async move {
+                places.work("busy", move || released.recv().is_ok()).await
+            })
+        };
+        let waiting = {
+            let places = Arc::clone(&places);
+            actix_web::rt::spawn(async move { places.work("busy", || true).await })
+        };
+        while places.admitted.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let third = places.work("busy", || true).await;
+        assert_eq!(third.expect_err("no place is left").detail(), "busy");
+        release.send(()).expect("the first works still");
+        assert!(working.await.expect("it ran").expect("it had a place"));
+        assert!(waiting.await.expect("it ran").expect("it got a place"));
+        assert!(places.work("busy", || true).await.expect("a place is free"));
+    }
+}
