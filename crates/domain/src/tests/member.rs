@@ -93,6 +93,8 @@ fn who_makes_accounts_for_others() {
         service_key("ops"), add("x", Owner)  => above(Owner);
         password("tom"), add("mia", Manager) => above(Manager);
         key("ada/some"), add("mia", Manager) => refused(Refusal::RoleFromLimited);
+        key("ada/net"), add("mia", Manager)  => refused(Refusal::RoleFromLimited);
+        later_key("ada/full", 9), add("mia", Manager) => refused(Refusal::CredentialEnded);
         password("max"), add("mia", Manager) => refused(Refusal::AlreadyMember);
         password("max"), add("gus", Manager) => refused(Refusal::AlreadyRegistered);
         password("max"), taken_id            => refused(Refusal::Taken(Field::CredentialId));
