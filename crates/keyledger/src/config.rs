@@ -51,7 +51,7 @@ pub(crate) struct ServeFlags {
     /// The number of HTTP workers [default: one a core].
     #[arg(long, env = "KEYLEDGER_WORKERS", value_name = "N")]
     workers: Option<usize>,
-    /// How many passwords are checked at once; each takes 19 MiB meanwhile [default: one a core].
+    /// How many passwords are checked at once; each hashes in 19 MiB [default: one a core].
     #[arg(long, env = "KEYLEDGER_PASSWORD_PLACES", value_name = "N")]
     password_places: Option<usize>,
     /// The room on the disk, in bytes, below which changes are refused [default: 256 MiB].

@@ -1,8 +1,8 @@
 //! Keys of people: their owner's alone, and none of them more than the one that makes it.
 
 use super::world::*;
-use crate::actor::Authority;
-use crate::api_key::NewApiKey;
+use crate::actor::{Actor, Authority};
+use crate::api_key::{Activation, NewApiKey, RotateApiKey};
 use crate::member::RemoveMember;
 use crate::refusal::{Field, Noun, Reason, Refusal};
 use crate::user_key::{CreateUserKey, KeyLabel, RenameUserKey, RevokeUserKey};
@@ -117,6 +117,19 @@ fn a_person_has_one_own_token() {
     table! { has;
         password("ada"), another() => refused(Refusal::Taken(Field::Handle));
         password("gus"), another() => happens("UserKeyCreated");
+    }
+    let reset = || RotateApiKey {
+        id: credential("new"),
+        version: 2,
+        digest: digest("second"),
+        sealed: None,
+        activation: Activation::Now { grace_seconds: 0 },
+    };
+    let itself = by(Actor::User(user("ada")), secret("new", 1));
+    table! { has;
+        key("ada/full"), reset() => refused(Refusal::PasswordNeeded);
+        itself, reset()          => happens("ApiKeyRotated");
+        password("ada"), reset() => happens("ApiKeyRotated");
     }
     let gone = has.after(password("ada"), revoke("new"));
     assert_eq!(gone.directory.user(user("ada")).unwrap().own_token, None);
