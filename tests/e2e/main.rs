@@ -14,6 +14,7 @@ mod authorization;
 mod coverage;
 mod health;
 mod leaks;
+mod matrix;
 mod openapi;
 mod pages {
     mod form;
