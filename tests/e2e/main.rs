@@ -40,6 +40,7 @@ mod v1 {
     mod events;
     mod invitations;
     mod keys {
+        mod usage;
         mod verify;
     }
     mod me;

@@ -25,6 +25,7 @@ use crate::places::Places;
 use crate::problem::Problem;
 use crate::restrictions::Limits;
 use crate::setup_code::SetUpCode;
+use crate::usage::Usage;
 
 /// How many requests read records at once. More wait: reading takes a core for its while, and there
 /// must be one left for verifying.
@@ -98,6 +99,7 @@ pub struct App {
     passwords: Passwords,
     record_readers: Places,
     csrf: SubKey,
+    usage: Usage,
 }
 
 impl App {
@@ -113,6 +115,7 @@ impl App {
             passwords,
             record_readers: Places::new(RECORD_READERS_MAX, RECORD_READERS_WAITING_MAX),
             csrf,
+            usage: Usage::default(),
         })
     }
 
@@ -186,6 +189,11 @@ impl App {
     /// The places for those who read records.
     pub(crate) fn record_readers(&self) -> &Places {
         &self.record_readers
+    }
+
+    /// What keys do: last uses, counts, scopes.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     /// What the binary decided.

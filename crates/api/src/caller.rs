@@ -21,6 +21,7 @@ use crate::carrier::Carried;
 use crate::lookup;
 use crate::passwords::Password;
 use crate::problem::Problem;
+use crate::usage::passage;
 
 /// Where a request came from.
 #[derive(Clone)]
@@ -237,9 +238,14 @@ impl App {
         origin: &Origin,
     ) -> Result<(Caller, Option<(CredentialId, u32)>), Problem> {
         let directory = self.directory();
-        let found = lookup::find(&directory, self.peppers(), text, origin.source, self.now());
-        let (key, which) = found.map_err(|_| Problem::invalid_token())?;
+        let now = self.now();
+        let found = lookup::find(&directory, self.peppers(), text, origin.source, now);
+        let (key, which) = found.map_err(|reason| {
+            self.count_refused(&directory, text, reason, origin, now);
+            Problem::invalid_token()
+        })?;
         let (actor, id) = (key.issued.holder.actor(), key.issued.id);
+        passage::shown(id, origin.source, now);
         let version = key.version_of(which);
         let pending = (which == Shown::Pending).then_some((id, version));
         Ok((

@@ -18,6 +18,7 @@ use actix_web::{Error, HttpMessage, ResponseError};
 use keyledger_domain::id::RequestId;
 
 use crate::problem::Problem;
+use crate::usage::passage;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Where the assets of the playground are relative to a path that ends in a slash.
@@ -111,7 +112,12 @@ where
         };
         Box::pin(async move {
             let mut response = match answer {
-                Ok(answer) => answer.await?.map_into_left_body(),
+                Ok(answer) => {
+                    let (response, passage) = passage::follow(answer).await;
+                    let response = response?;
+                    passage.count(&response);
+                    response.map_into_left_body()
+                }
                 Err(request) => {
                     let problem = Problem::new(
                         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

@@ -24,8 +24,10 @@ mod retrievable;
 pub mod routes;
 pub mod server;
 pub mod setup_code;
+pub mod usage;
 pub mod verify;
 
 pub use app::{App, Lookups, LookupsFeed, Parts, Settings};
 pub use event_index::EventIndex;
 pub use setup_code::SetUpCode;
+pub use usage::Usage;

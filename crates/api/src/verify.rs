@@ -166,6 +166,8 @@ pub(crate) struct Question<'a> {
 pub(crate) struct Answer<'d> {
     pub(crate) verdict: Verdict<'d>,
     pub(crate) pending: Option<(CredentialId, u32)>,
+    /// The key that was asked about, where the caller may know of it.
+    pub(crate) key: Option<CredentialId>,
 }
 
 impl<'d> From<Verdict<'d>> for Answer<'d> {
@@ -173,6 +175,7 @@ impl<'d> From<Verdict<'d>> for Answer<'d> {
         Self {
             verdict,
             pending: None,
+            key: None,
         }
     }
 }
@@ -197,10 +200,13 @@ pub(crate) fn verify<'d>(
         Ok(found) => found,
         Err(reason) => {
             may_ask()?;
-            let code = lookup::claimed(directory, question.key)
-                .filter(|key| common_orgs(directory, authority, key).next().is_some())
-                .map_or(Code::NotFound, |_| reason.into());
-            return Ok(Verdict::bad(code).into());
+            let key = lookup::claimed(directory, question.key)
+                .filter(|key| common_orgs(directory, authority, key).next().is_some());
+            let code = key.map_or(Code::NotFound, |_| reason.into());
+            return Ok(Answer {
+                key: key.map(|key| key.issued.id),
+                ..Verdict::bad(code).into()
+            });
         }
     };
     // A person may be in several of the caller's organisations; one in which all is held will do.
@@ -216,7 +222,10 @@ pub(crate) fn verify<'d>(
         return Ok(Verdict::bad(Code::NotFound).into());
     }
     let Some(org) = orgs.find(held) else {
-        return Ok(Verdict::bad(Code::InsufficientScope).into());
+        return Ok(Answer {
+            key: Some(key.issued.id),
+            ..Verdict::bad(Code::InsufficientScope).into()
+        });
     };
     let id = match key.issued.holder {
         Holder::User { key, .. } => key.to_string(),
@@ -234,7 +243,11 @@ pub(crate) fn verify<'d>(
         expires_at: Some(key.expires_at),
     };
     let pending = (which == Shown::Pending).then(|| (key.issued.id, key.version_of(which)));
-    Ok(Answer { verdict, pending })
+    Ok(Answer {
+        verdict,
+        pending,
+        key: Some(key.issued.id),
+    })
 }
 
 /// The organisations in which the key is and the caller may verify.

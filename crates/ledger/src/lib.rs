@@ -27,6 +27,7 @@ pub mod manifest;
 pub mod opening;
 pub mod sled_store;
 pub mod store;
+pub mod usage;
 
 #[cfg(any(test, feature = "faults"))]
 pub mod faulty_store;

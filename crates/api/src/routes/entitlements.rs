@@ -11,7 +11,7 @@ use keyledger_domain::org::Org;
 use keyledger_domain::refusal::Noun;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::text::DisplayName;
-use keyledger_domain::{Command, CredentialId, CredentialKind, Directory, Refusal, Timestamp};
+use keyledger_domain::{Command, CredentialId, CredentialKind, Directory, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -58,7 +58,7 @@ impl EntitlementView {
         directory: &Directory,
         entitlement: &Entitlement,
         token: Option<String>,
-        now: Timestamp,
+        app: &App,
     ) -> Option<Self> {
         let api_key = directory.api_key(entitlement.credential)?;
         Some(Self {
@@ -68,7 +68,7 @@ impl EntitlementView {
             limits: EntitlementLimits {
                 allowed_cidrs: networks_of(api_key),
             },
-            state: KeyState::of(api_key, now),
+            state: KeyState::of(api_key, app),
         })
     }
 }
@@ -115,7 +115,7 @@ impl App {
         let directory = self.directory();
         let entitlement = directory.entitlement(id);
         entitlement
-            .and_then(|found| EntitlementView::of(&directory, found, token, self.now()))
+            .and_then(|found| EntitlementView::of(&directory, found, token, self))
             .ok_or_else(|| Refusal::Unknown(Noun::Entitlement).into())
     }
 }
@@ -140,14 +140,14 @@ pub async fn list_entitlements(
 ) -> Result<HttpResponse, Problem> {
     let directory = app.directory();
     let org = organization::require(&directory, &caller, &org, built_in::ENTITLEMENTS_READ)?;
-    let (limit, now) = (page.limit()?, app.now());
+    let limit = page.limit()?;
     let from = behind::<EntitlementId>(&page)?;
     let tokens = org
         .entitlements
         .range((from, Bound::Unbounded))
         .filter_map(|id| directory.entitlement(*id))
         .filter(|token| directory.sees_key(caller.authority(), token.credential))
-        .filter_map(|token| EntitlementView::of(&directory, token, None, now));
+        .filter_map(|token| EntitlementView::of(&directory, token, None, &app));
     let page = Page::of(tokens, limit, |view| view.id.clone(), |view| view);
     Ok(HttpResponse::Ok().json(page))
 }

@@ -5,6 +5,7 @@ use keyledger_domain::{ApiKey, Environment, Scope, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::app::App;
 use crate::routes::rotation::RotationView;
 
 /// A key without its secret.
@@ -28,6 +29,9 @@ pub struct KeyState {
     /// When it ends; `null` for never.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
+    /// When it was last used, as far as is known; `null` for not yet.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Timestamp>,
     /// When its secret was last replaced.
     #[schema(value_type = Option<String>, format = DateTime)]
     rotated_at: Option<Timestamp>,
@@ -39,7 +43,7 @@ pub struct KeyState {
 }
 
 impl KeyState {
-    pub(crate) fn of(key: &ApiKey, now: Timestamp) -> Self {
+    pub(crate) fn of(key: &ApiKey, app: &App) -> Self {
         let issued = &key.issued;
         let scopes = key.scopes.as_ref();
         Self {
@@ -49,9 +53,10 @@ impl KeyState {
             created_at: issued.created_at,
             created_by: issued.created_by.to_string(),
             expires_at: key.expires_at,
+            last_used_at: app.usage().last_used_at(issued.id),
             rotated_at: key.rotated_at,
             disabled_at: key.disabled_at,
-            rotation: RotationView::of(key, now),
+            rotation: RotationView::of(key, app.now()),
         }
     }
 }

@@ -4,6 +4,7 @@ use core::net::IpAddr;
 
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
+use keyledger_domain::scope::built_in;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -11,6 +12,7 @@ use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
+use crate::usage::passage;
 use crate::verify::{self, Question, Verdict};
 
 /// The most scopes that may be asked for at once.
@@ -70,13 +72,21 @@ pub async fn verify_key(
     };
     // Written out under the lock, so that nothing of the state need be copied: readers do not keep
     // each other out, and a writer waits for a microsecond.
-    let (verdict, pending) = {
+    let (verdict, pending, counted) = {
+        passage::required(built_in::KEYS_VERIFY);
         let directory = app.directory();
         let answer = verify::verify(&directory, app.peppers(), caller.authority(), &question)?;
         let mut verdict = Vec::with_capacity(VERDICT_BYTES);
         serde_json::to_writer(&mut verdict, &answer.verdict).map_err(|_| Problem::internal())?;
-        (verdict, answer.pending)
+        (
+            verdict,
+            answer.pending,
+            answer.key.map(|key| (key, answer.verdict.code)),
+        )
     };
+    if let Some((key, code)) = counted {
+        app.usage().record_verified(key, code, &question, &caller);
+    }
     if let Some((id, version)) = pending {
         // The new secret of a rotation is shown for the first time, to an API that asks us.
         // In a box of its own: it is large and rare, and every request's future would carry it.

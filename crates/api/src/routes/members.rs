@@ -24,6 +24,7 @@ use crate::routes::invitations::InvitedView;
 use crate::routes::organization;
 use crate::routes::paging::behind;
 use crate::routes::set_up::local_part;
+use crate::usage::passage;
 
 /// The words of a role, for whoever wrote another.
 pub(crate) const ROLE_WORDS: &str = "member, manager or owner";
@@ -314,6 +315,7 @@ pub async fn delete_member(
                 .as_ref()
                 .is_ok_and(|user| authority.actor == Actor::User(*user));
         if !leaves {
+            passage::required(built_in::USERS_WRITE);
             directory.require(authority, org.id, built_in::USERS_WRITE)?;
         }
         RemoveMember {

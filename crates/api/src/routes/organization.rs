@@ -8,6 +8,7 @@ use keyledger_domain::{Directory, Refusal};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::problem::Problem;
+use crate::usage::passage;
 
 /// The organisation with this slug, in which the caller has this right.
 ///
@@ -19,6 +20,7 @@ pub(crate) fn require<'d>(
     slug: &str,
     right: &'static str,
 ) -> Result<&'d Org, Refusal> {
+    passage::required(right);
     let org = directory
         .org_by_slug(slug)
         .ok_or(Refusal::Unknown(Noun::Organization))?;
@@ -37,6 +39,7 @@ pub(crate) fn all<'d>(
     named: Option<&str>,
     right: &'static str,
 ) -> Result<Vec<&'d Org>, Refusal> {
+    passage::required(right);
     if let Some(slug) = named {
         return require(directory, caller, slug, right).map(|org| vec![org]);
     }

@@ -10,9 +10,7 @@ use keyledger_domain::refusal::Noun;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::service::{ChangeService, CreateService, DeleteService, Service};
 use keyledger_domain::text::{Description, DisplayName, Slug};
-use keyledger_domain::{
-    Command, CredentialId, CredentialKind, Directory, Refusal, Role, Timestamp,
-};
+use keyledger_domain::{Command, CredentialId, CredentialKind, Directory, Refusal, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -63,7 +61,7 @@ impl ServiceView {
         directory: &Directory,
         service: &Service,
         key: Option<String>,
-        now: Timestamp,
+        app: &App,
     ) -> Option<Self> {
         let api_key = directory.api_key(service.credential)?;
         let org = directory.org(service.org)?;
@@ -77,7 +75,7 @@ impl ServiceView {
             teams: teams.map(|team| team.slug.to_string()).collect(),
             key,
             allowed_cidrs: networks_of(api_key),
-            state: KeyState::of(api_key, now),
+            state: KeyState::of(api_key, app),
         })
     }
 }
@@ -120,7 +118,7 @@ impl App {
         let directory = self.directory();
         let service = directory.service(id);
         service
-            .and_then(|service| ServiceView::of(&directory, service, key, self.now()))
+            .and_then(|service| ServiceView::of(&directory, service, key, self))
             .ok_or_else(|| Refusal::Unknown(Noun::Service).into())
     }
 }
@@ -145,13 +143,13 @@ pub async fn list_services(
 ) -> Result<HttpResponse, Problem> {
     let directory = app.directory();
     let org = organization::require(&directory, &caller, &org, built_in::SERVICES_READ)?;
-    let (limit, now) = (page.limit()?, app.now());
+    let limit = page.limit()?;
     let services = org
         .services
         .range::<str, _>((behind_name(&page), Bound::Unbounded))
         .filter_map(|(_, id)| directory.service(*id))
         .filter(|service| directory.sees_key(caller.authority(), service.credential))
-        .filter_map(|service| ServiceView::of(&directory, service, None, now));
+        .filter_map(|service| ServiceView::of(&directory, service, None, &app));
     let page = Page::of(services, limit, |view| view.slug.clone(), |view| view);
     Ok(HttpResponse::Ok().json(page))
 }

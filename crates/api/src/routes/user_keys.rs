@@ -25,6 +25,7 @@ use crate::problem::{Problem, ProblemBody};
 use crate::restrictions::{self, Restrictions};
 use crate::routes::paging::behind_name;
 use crate::routes::rotation::{Rotation, RotationView};
+use crate::usage::passage;
 
 /// A key of the caller's own.
 #[derive(Serialize, ToSchema)]
@@ -59,7 +60,7 @@ pub struct UserKeyView {
     /// When it ends; `null` for never.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// When it was last used. Always `null` in this version: usage is counted in a later one.
+    /// When it was last used, as far as is known; `null` for not yet.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
     /// When its secret was last replaced.
@@ -77,11 +78,11 @@ impl UserKeyView {
         directory: &Directory,
         key: &UserKey,
         token: Option<String>,
-        now: Timestamp,
+        app: &App,
     ) -> Option<Self> {
         let api_key = directory.api_key(key.credential)?;
         let issued = &api_key.issued;
-        let rotation = RotationView::of(api_key, now);
+        let rotation = RotationView::of(api_key, app.now());
         Some(Self {
             id: key.id.to_string(),
             handle: match &key.label {
@@ -104,7 +105,7 @@ impl UserKeyView {
             created_at: issued.created_at,
             created_at_camel_case: issued.created_at,
             expires_at: api_key.expires_at,
-            last_used_at: None,
+            last_used_at: app.usage().last_used_at(issued.id),
             rotated_at: api_key.rotated_at,
             disabled_at: api_key.disabled_at,
             rotation,
@@ -152,6 +153,7 @@ pub async fn create_user_key(
 ) -> Result<HttpResponse, Problem> {
     let body = body?;
     let user = require_user(&caller)?;
+    passage::required(built_in::KEYS_WRITE);
     app.directory()
         .require_own(caller.authority(), built_in::KEYS_WRITE)?;
     let mut fields = Fields::default();
@@ -189,14 +191,15 @@ pub async fn list_user_keys(
 ) -> Result<HttpResponse, Problem> {
     let user = require_user(&caller)?;
     let directory = app.directory();
+    passage::required(built_in::KEYS_READ);
     directory.require_own(caller.authority(), built_in::KEYS_READ)?;
-    let (limit, now) = (page.limit()?, app.now());
+    let limit = page.limit()?;
     let keys = &directory.user(user).ok_or(Refusal::CredentialEnded)?.keys;
     let seen = keys
         .range::<str, _>((behind_name(&page), Bound::Unbounded))
         .filter_map(|(handle, id)| Some((handle, directory.user_key(*id)?)))
         .filter(|(_, key)| directory.sees_key(caller.authority(), key.credential))
-        .filter_map(|(handle, key)| Some((handle, UserKeyView::of(&directory, key, None, now)?)));
+        .filter_map(|(handle, key)| Some((handle, UserKeyView::of(&directory, key, None, &app)?)));
     let page = Page::of(
         seen,
         limit,
@@ -225,6 +228,7 @@ pub async fn read_user_key(
 ) -> Result<HttpResponse, Problem> {
     let (key, credential) = {
         let directory = app.directory();
+        passage::required(built_in::KEYS_READ);
         directory.require_own(caller.authority(), built_in::KEYS_READ)?;
         let key = find(&directory, &caller, &handle)?;
         (key.id, key.credential)
@@ -413,6 +417,7 @@ impl App {
     ) -> Result<(KeyId, CredentialId), Problem> {
         let directory = self.directory();
         // A stranger to the right learns nothing of the handle; the domain asks again.
+        passage::required(built_in::KEYS_WRITE);
         directory.require_own(caller.authority(), built_in::KEYS_WRITE)?;
         let key = find(&directory, caller, handle)?;
         Ok((key.id, key.credential))
@@ -450,7 +455,7 @@ impl App {
     ) -> Result<UserKeyView, Problem> {
         let directory = self.directory();
         let key = directory.user_key(key);
-        key.and_then(|key| UserKeyView::of(&directory, key, token, self.now()))
+        key.and_then(|key| UserKeyView::of(&directory, key, token, self))
             .ok_or_else(|| Refusal::Unknown(Noun::Key).into())
     }
 }

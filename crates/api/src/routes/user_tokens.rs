@@ -17,6 +17,7 @@ use crate::caller::{Caller, Visitor};
 use crate::problem::{Problem, ProblemBody};
 use crate::restrictions::Limits;
 use crate::routes::user_keys::require_user;
+use crate::usage::passage;
 
 /// Who asks for their token.
 #[derive(Deserialize, ToSchema)]
@@ -124,6 +125,7 @@ pub struct OwnTokens {
 pub async fn list_own_tokens(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     let user = require_user(&caller)?;
     let directory = app.directory();
+    passage::required(built_in::KEYS_READ);
     directory.require_own(caller.authority(), built_in::KEYS_READ)?;
     let own = directory.user(user).and_then(|user| user.own_token);
     let key = own
@@ -179,6 +181,7 @@ pub async fn refresh_own_token(
     let id: CredentialId = slug_perm.parse().map_err(|_| unknown())?;
     let created = {
         let directory = app.directory();
+        passage::required(built_in::KEYS_WRITE);
         directory.require_own(caller.authority(), built_in::KEYS_WRITE)?;
         let Actor::User(user) = caller.authority().actor else {
             return Err(unknown());

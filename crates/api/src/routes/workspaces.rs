@@ -16,6 +16,7 @@ use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::naming::name_and_slug;
 use crate::routes::organization;
+use crate::usage::passage;
 
 /// An organisation that the caller is in.
 #[derive(Serialize, ToSchema)]
@@ -101,6 +102,7 @@ pub async fn create_workspace(
     Json(body): Json<NewWorkspace>,
 ) -> Result<HttpResponse, Problem> {
     let body = body?;
+    passage::required(built_in::WORKSPACES_WRITE);
     app.directory()
         .require_anywhere(caller.authority(), built_in::WORKSPACES_WRITE)?;
     let mut fields = Fields::default();

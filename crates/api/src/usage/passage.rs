@@ -1,0 +1,118 @@
+//! What one request shows on its way through: which key let it in, and which rights it needed. It is
+//! gathered where each is known and counted once, when the answer is there.
+//!
+//! It travels with the request's own future, so nothing has to be handed from one place to the next
+//! and requests that take turns on a thread do not see each other's.
+
+use core::cell::Cell;
+use core::future::Future;
+use core::net::IpAddr;
+
+use actix_web::dev::ServiceResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, USER_AGENT};
+use actix_web::web;
+use keyledger_domain::{CredentialId, Timestamp};
+use keyledger_ledger::usage::Outcome;
+
+use crate::app::App;
+use crate::usage::{Asked, BuiltInSet, Client, Showing};
+
+/// A key that let a request in.
+#[derive(Clone, Copy)]
+struct Shown {
+    id: CredentialId,
+    source: Option<IpAddr>,
+    at: Timestamp,
+}
+
+/// See the module's page.
+#[derive(Default)]
+pub(crate) struct Passage {
+    shown: Cell<Option<Shown>>,
+    required: Cell<BuiltInSet>,
+}
+
+tokio::task_local! {
+    static PASSAGE: Passage;
+}
+
+/// Answers a request, and tells what it showed on its way.
+pub(crate) async fn follow<F: Future>(answer: F) -> (F::Output, Passage) {
+    let mut scoped = core::pin::pin!(PASSAGE.scope(Passage::default(), answer));
+    let output = scoped.as_mut().await;
+    (output, scoped.take_value().unwrap_or_default())
+}
+
+/// Notes the key that let this request in. Outside of a request there is nobody to be counted.
+pub(crate) fn shown(id: CredentialId, source: Option<IpAddr>, at: Timestamp) {
+    let _ = PASSAGE.try_with(|passage| passage.shown.set(Some(Shown { id, source, at })));
+}
+
+/// Notes that this request needs a right.
+pub(crate) fn required(right: &str) {
+    let _ = PASSAGE.try_with(|passage| {
+        let mut rights = passage.required.get();
+        rights.add(right);
+        passage.required.set(rights);
+    });
+}
+
+impl Passage {
+    /// Counts the request by its answer.
+    pub(crate) fn count<B>(self, response: &ServiceResponse<B>) {
+        let Some(shown) = self.shown.get() else {
+            return;
+        };
+        let request = response.request();
+        let Some(app) = request.app_data::<web::Data<App>>() else {
+            return;
+        };
+        let status = response.status();
+        let outcome = match status {
+            // The key alone did not let it in: a service's under the wrong name, or one that ended
+            // while it waited.
+            StatusCode::UNAUTHORIZED => return,
+            StatusCode::FORBIDDEN => Outcome::Forbidden,
+            StatusCode::TOO_MANY_REQUESTS => Outcome::Throttled,
+            _ => Outcome::Accepted,
+        };
+        let asked = if status.is_success() {
+            Asked::Required(self.required.get())
+        } else {
+            Asked::Nothing
+        };
+        app.usage().record(&Showing {
+            id: shown.id,
+            at: shown.at,
+            source: shown.source,
+            client: Client::Agent(request.headers().get(USER_AGENT).map(HeaderValue::as_bytes)),
+            outcome,
+            asked,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn requests_that_take_turns_do_not_see_each_other() {
+        let one = follow(async {
+            required("files:read");
+            tokio::task::yield_now().await;
+            required("keys:read");
+        });
+        let other = follow(async {
+            required("files:write");
+            tokio::task::yield_now().await;
+        });
+        let (((), one), ((), other)) = tokio::join!(one, other);
+        let names = |passage: &Passage| passage.required.get().names().collect::<Vec<_>>();
+        assert_eq!(names(&one), ["files:read", "keys:read"]);
+        assert_eq!(names(&other), ["files:write"]);
+        // Outside of any it is no error.
+        required("files:read");
+    }
+}
