@@ -1,5 +1,7 @@
 //! Numbers 82 and 131: what authenticates lies neither in the folder nor in the log, in clear.
 
+mod canary;
+
 use std::path::Path;
 
 use keyledger_tests::{Launch, OWNER_EMAIL, OWNER_PASSWORD};

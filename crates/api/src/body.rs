@@ -6,10 +6,12 @@ use core::pin::Pin;
 use core::str::FromStr;
 use std::collections::BTreeMap;
 
+use actix_web::error::QueryPayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use keyledger_domain::credential::is_within;
 use serde::de::DeserializeOwned;
 
 use crate::passwords::Password;
@@ -102,12 +104,15 @@ fn parse_with_path<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         match reason.classify() {
             serde_json::error::Category::Data => {
                 let words = without_place(&reason);
+                let path = without_strange_names(&path);
                 let name = named_in(&words).map_or_else(
                     || path.clone(),
                     |name| {
-                        // serde tells of a field that is missing or unknown at the level above it.
+                        // serde tells of a field that is missing at the level above it.
                         if path == "." {
                             name.to_owned()
+                        } else if path.rsplit('.').next() == Some(name) {
+                            path.clone()
                         } else {
                             format!("{path}.{name}")
                         }
@@ -145,8 +150,59 @@ fn without_place(error: &serde_json::Error) -> String {
         words.split_once(", expected"),
     ) {
         (Some((kind, _)), Some((_, expected))) => format!("{kind}: string, expected{expected}"),
-        _ => words.to_owned(),
+        _ => without_unknown_name(words),
     }
+}
+
+/// The longest name of a member that is said again; ours are shorter.
+const MEMBER_NAME_CHARS: usize = 24;
+
+/// Whether this could be meant as the name of a member, and is no secret that stands in its place.
+fn is_member_name(text: &str) -> bool {
+    text.len() <= MEMBER_NAME_CHARS
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// serde's words on an unknown name, without that name if it is of another form than ours: people
+/// paste keys into the wrong place, and an answer is logged by who asked.
+fn without_unknown_name(words: &str) -> String {
+    let unknown = |what: &str| {
+        let rest = words.strip_prefix(what)?.strip_prefix(" `")?;
+        // The names that were expected stand in quotes too, behind the unknown one.
+        let (name, end) = match rest.rfind("`, expected") {
+            Some(at) => (&rest[..at], &rest[at + 1..]),
+            None => (rest, ""),
+        };
+        (!is_member_name(name)).then(|| format!("{what}{end}"))
+    };
+    ["unknown field", "unknown variant"]
+        .into_iter()
+        .find_map(unknown)
+        .unwrap_or_else(|| words.to_owned())
+}
+
+/// The way to a field, up to the first name that is of another form than ours.
+fn without_strange_names(path: &str) -> String {
+    let known = |part: &&str| is_member_name(part.split('[').next().unwrap_or_default());
+    let kept: Vec<&str> = path.split('.').take_while(known).collect();
+    if kept.iter().all(|part| part.is_empty()) {
+        return ".".to_owned();
+    }
+    kept.join(".")
+}
+
+/// A query that cannot be read.
+pub(crate) fn unreadable_query(error: &QueryPayloadError) -> Problem {
+    let words = error.to_string();
+    let words = words
+        .strip_prefix("Query deserialize error: ")
+        .unwrap_or(&words);
+    Problem::unreadable(format!(
+        "The query is not right: {}.",
+        without_unknown_name(words)
+    ))
 }
 
 /// Collects what is wrong with the fields of a body, so that all of it is told at once.
@@ -180,7 +236,13 @@ impl Fields {
     where
         T: FromStr<Err: core::fmt::Display>,
     {
-        match text?.parse() {
+        let text = text?;
+        // Names and descriptions are kept and shown; nobody means to publish a key.
+        if is_within(text) {
+            self.refuse(name, "may not contain a key or token");
+            return None;
+        }
+        match text.parse() {
             Ok(value) => Some(value),
             Err(reason) => {
                 self.refuse(name, reason.to_string());
@@ -212,6 +274,14 @@ impl Fields {
             }
         }
         values
+    }
+
+    /// A token that somebody shows, right or wrong. It must be there.
+    pub fn token(&mut self, name: &str, text: Option<String>) -> Option<String> {
+        if text.is_none() {
+            self.refuse(name, REQUIRED);
+        }
+        text
     }
 
     /// A password that somebody shows, right or wrong. It must be there.
@@ -279,7 +349,17 @@ mod tests {
             (
                 r#"{"key":"x","role":"owner"}"#,
                 422,
-                "role: unknown field `role`",
+                "role: unknown field `role`, expected `key` or `scopes`",
+            ),
+            (
+                r#"{"sk_live_aaaaaaaaa_0123456789secret":1}"#,
+                422,
+                "body: unknown field, expected `key` or `scopes`",
+            ),
+            (
+                r#"{"my `secret`, expected":1}"#,
+                422,
+                "body: unknown field, expected",
             ),
             (
                 r#"{"key":7}"#,
@@ -303,6 +383,8 @@ mod tests {
                 problem.detail()
             );
             assert!(!problem.detail().contains("sk_live"));
+            assert!(!problem.detail().contains("secret"));
+            assert!(!problem.detail().contains("role.role"));
         }
     }
 }

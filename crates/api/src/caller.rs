@@ -12,6 +12,7 @@ use core::pin::Pin;
 use actix_web::http::header::{HeaderValue, USER_AGENT};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
 use keyledger_domain::api_key::Shown;
+use keyledger_domain::credential::masked;
 use keyledger_domain::id::{RequestId, SessionId};
 use keyledger_domain::text::Email;
 use keyledger_domain::{Actor, Authority, ClientName, CredentialId, PasswordHash, Proof};
@@ -66,7 +67,8 @@ impl Origin {
     /// What the client calls itself; made only when it is needed, for a record.
     pub fn client(&self) -> Option<ClientName> {
         let bytes = self.client.as_ref()?.as_bytes();
-        let Ok(name) = String::from_utf8_lossy(bytes).parse::<ClientName>();
+        // People put keys everywhere; this is kept for as long as the ledger is.
+        let Ok(name) = masked(&String::from_utf8_lossy(bytes)).parse::<ClientName>();
         Some(name)
     }
 }

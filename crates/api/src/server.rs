@@ -13,7 +13,7 @@ use keyledger_ledger::Committer;
 use tokio::sync::oneshot;
 
 use crate::app::App;
-use crate::body::BODY_BYTES_MAX;
+use crate::body::{BODY_BYTES_MAX, unreadable_query};
 use crate::caller::{Origin, Visitor};
 use crate::edge::{Edge, RequestIds};
 use crate::problem::Problem;
@@ -52,9 +52,10 @@ pub fn run(
             Application::new()
                 .app_data(app.clone())
                 .app_data(PayloadConfig::new(BODY_BYTES_MAX))
-                .app_data(web::QueryConfig::default().error_handler(|error, _| {
-                    Problem::unreadable(format!("The query is not right: {error}.")).into()
-                }))
+                .app_data(
+                    web::QueryConfig::default()
+                        .error_handler(|error, _| unreadable_query(&error).into()),
+                )
                 .wrap(edge.clone())
                 .configure(routes::configure)
                 .configure(pages::configure)

@@ -13,6 +13,7 @@
 
 use core::fmt;
 use core::str::FromStr;
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -206,6 +207,51 @@ pub fn parse(text: &str) -> Result<CredentialClaim, Malformed> {
     })
 }
 
+/// The length of what may be shown of a credential: kind, environment and id.
+const PUBLIC_CHARS: usize = 2 + 1 + 4 + 1 + ID_CHARS;
+
+/// Where in a text something begins that has the form of a credential: the public part, and behind
+/// it at least one character of a secret. A checksum is not asked for, because a part of a secret
+/// is a secret too.
+fn find(text: &str) -> Option<usize> {
+    let begins = |at: usize| {
+        let rest = &text.as_bytes()[at..];
+        let (public, secret) = rest.split_at_checked(PUBLIC_CHARS)?;
+        let well_formed = public[..2].iter().all(u8::is_ascii_lowercase)
+            && matches!(&public[2..8], b"_live_" | b"_test_")
+            && public[8..].iter().all(u8::is_ascii_alphanumeric)
+            && secret.first() == Some(&b'_')
+            && secret.get(1).is_some_and(u8::is_ascii_alphanumeric);
+        well_formed.then_some(at)
+    };
+    let mut marks = text.match_indices(['_']).map(|(at, _)| at);
+    marks.find_map(|at| begins(at.checked_sub(2)?))
+}
+
+/// Whether something in this text has the form of a credential, where none belongs.
+pub fn is_within(text: &str) -> bool {
+    find(text).is_some()
+}
+
+/// The text with the secret of everything in it that has the form of a credential taken out, as in
+/// `sk_live_3kTMd9wQx_****`: for what others say and we keep.
+pub fn masked(text: &str) -> Cow<'_, str> {
+    let Some(first) = find(text) else {
+        return Cow::Borrowed(text);
+    };
+    let mut kept = String::with_capacity(text.len());
+    let (mut rest, mut found) = (text, Some(first));
+    while let Some(at) = found {
+        let secret_at = at + PUBLIC_CHARS + 1;
+        kept.push_str(&rest[..secret_at]);
+        kept.push_str("****");
+        rest = rest[secret_at..].trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        found = find(rest);
+    }
+    kept.push_str(rest);
+    Cow::Owned(kept)
+}
+
 fn check_of(body: &[u8]) -> [u8; CHECK_CHARS] {
     let mut rest = crc32fast::hash(body) as usize;
     let mut check = [b'0'; CHECK_CHARS];
@@ -333,6 +379,28 @@ mod tests {
         assert_eq!(text.len(), CREDENTIAL_CHARS);
         assert_eq!(text.len(), 67);
         assert!(text.starts_with("sk_live_3kTMd9wQx_000") && text.ends_with("3LzWod"));
+    }
+
+    #[test]
+    fn n131_what_has_the_form_of_a_credential_is_masked() {
+        let key = vector();
+        let shown = format!("{}_****", &key[..17]);
+        for (text, masked_text) in [
+            (key.clone(), shown.clone()),
+            (format!("curl {key}/8"), format!("curl {shown}/8")),
+            (format!("{key} {key}"), format!("{shown} {shown}")),
+            (key[..20].to_owned(), shown.clone()),
+            (format!("é{key}é"), format!("é{shown}é")),
+            // The public part alone, and what is no credential, stay as they are.
+            (key[..17].to_owned(), key[..17].to_owned()),
+            (
+                "a_live_wire, _test_ and é_".to_owned(),
+                "a_live_wire, _test_ and é_".to_owned(),
+            ),
+        ] {
+            assert_eq!(masked(&text), masked_text);
+            assert_eq!(is_within(&text), text != masked_text);
+        }
     }
 
     #[test]

@@ -7,12 +7,17 @@ use crate::world::{Person, world};
 
 /// A browser that was shown the login form: with the cookies it was given, and the form's fields.
 fn at_the_form() -> (Client, Vec<(String, String)>) {
-    let page = world().anonymous().get("/login").expect(200);
-    let fields = login_fields(&page);
-    (with_cookies(&world().anonymous(), &page), fields)
+    at_the_form_of(&world().anonymous())
 }
 
-fn with_cookies(browser: &Client, reply: &Reply) -> Client {
+/// The same, of another server than the shared one.
+pub(crate) fn at_the_form_of(nobody: &Client) -> (Client, Vec<(String, String)>) {
+    let page = nobody.get("/login").expect(200);
+    let fields = login_fields(&page);
+    (with_cookies(nobody, &page), fields)
+}
+
+pub(crate) fn with_cookies(browser: &Client, reply: &Reply) -> Client {
     let cookies = reply.headers("Set-Cookie");
     let pairs: Vec<&str> = cookies
         .iter()
@@ -43,9 +48,20 @@ fn submit(browser: &Client, fields: Vec<(String, String)>, email: &str, password
 }
 
 pub(crate) fn signed_in(person: &Person) -> (Client, Reply) {
-    let (browser, fields) = at_the_form();
-    let reply = submit(&browser, fields, &person.email, &person.password).expect(303);
-    (with_cookies(&world().anonymous(), &reply), reply)
+    signed_in_at(&world().anonymous(), &origin(), person)
+}
+
+/// The same, on the server that has this origin.
+pub(crate) fn signed_in_at(nobody: &Client, origin: &str, person: &Person) -> (Client, Reply) {
+    let (browser, fields) = at_the_form_of(nobody);
+    let fields = filled(
+        filled(fields, "email", &person.email),
+        "password",
+        &person.password,
+    );
+    let browser = browser.header("Origin", origin);
+    let reply = browser.post_form("/login", &fields).expect(303);
+    (with_cookies(nobody, &reply), reply)
 }
 
 #[test]

@@ -218,8 +218,8 @@ pub async fn accept_invitation(
 ) -> Result<HttpResponse, Problem> {
     let body = body?;
     let mut fields = Fields::default();
-    let token = fields.required("token", body.token.as_deref());
-    let token: String = fields.take(token)?;
+    let token = fields.token("token", body.token);
+    let token = fields.take(token)?;
     let open = app.open_invitation(&token)?;
     let (caller, new) = if let Some(account) = open.account {
         let caller = visitor.caller.ok_or_else(Problem::not_authenticated)?;
