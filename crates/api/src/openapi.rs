@@ -13,7 +13,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{Content, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
@@ -108,7 +108,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         (name = "health", description = "For whoever runs the server."),
     ),
     security(("basic" = []), ("bearer" = []), ("api_key" = [])),
-    modifiers(&Carriers, &Refusals, &Aliases)
+    modifiers(&Carriers, &Refusals, &Bodies, &Aliases)
 )]
 struct Handlers;
 
@@ -166,6 +166,44 @@ fn any_refusal() -> Response {
         .description("Refused for a reason that any request may meet.")
         .content(PROBLEM_JSON, Content::new(Some(schema)))
         .build()
+}
+
+/// Where a body may be left out: an empty one counts as `{}`, so wherever that is of the right form.
+struct Bodies;
+
+impl Modify for Bodies {
+    fn modify(&self, definition: &mut utoipa::openapi::OpenApi) {
+        let schemas = definition
+            .components
+            .get_or_insert_default()
+            .schemas
+            .clone();
+        for operation in definition.paths.paths.values_mut().flat_map(operations) {
+            let Some(RefOr::T(body)) = &mut operation.request_body else {
+                continue;
+            };
+            let is_empty_right = body.content.values().all(|content| {
+                let RefOr::T(content) = content else {
+                    return false;
+                };
+                let Some(RefOr::Ref(reference)) = &content.schema else {
+                    return false;
+                };
+                let name = reference
+                    .ref_location
+                    .rsplit('/')
+                    .next()
+                    .unwrap_or_default();
+                match schemas.get(name) {
+                    Some(RefOr::T(Schema::Object(object))) => object.required.is_empty(),
+                    Some(_) | None => false,
+                }
+            });
+            if is_empty_right {
+                body.required = Some(Required::False);
+            }
+        }
+    }
 }
 
 /// The source documents' own addresses, each with what its canonical address says.
@@ -347,6 +385,18 @@ mod tests {
             }
             assert!(!operation.to_string().contains("# Errors"), "{id}");
         }
+    }
+
+    #[test]
+    fn a_body_is_asked_for_where_nothing_is_not_enough() {
+        let definition = serde_json::to_value(Handlers::openapi()).unwrap();
+        let required = |path: &str, method: &str| {
+            definition["paths"][path][method]["requestBody"]["required"].clone()
+        };
+        assert_eq!(required("/v1/keys/verify", "post"), true);
+        assert_eq!(required("/v1/user/keys/{handle}", "patch"), false);
+        assert_eq!(required("/v1/user/keys/{handle}/rotate", "post"), false);
+        assert_eq!(required("/user/token", "post"), false);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct EventQuery {
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<String>,
     /// Behind this position: the `next` of the page before.
-    #[param(value_type = Option<u64>)]
+    #[param(value_type = Option<u64>, format = "uint64")]
     after: Option<String>,
     /// At most this many, 1 to 1,000; 100 where it is left out.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
