@@ -13,7 +13,7 @@ const KILLS: u64 = 40;
 const KILLS_PER_VERIFICATION: u64 = 25;
 
 #[test]
-fn every_answered_change_survives_kill_9() {
+fn n119_every_answered_change_survives_kill_9() {
     let kills = setting::number("KEYLEDGER_KILLS", KILLS);
     let mut trial = Trial::begin(Launch::new(), "kill -9");
     for kill in 1..=kills {

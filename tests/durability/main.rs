@@ -5,6 +5,7 @@
 //! often, `KEYLEDGER_SEED` repeats a run.
 
 mod books;
+mod disk_full;
 mod kills;
 mod power_cuts;
 mod stop;

@@ -238,3 +238,84 @@ fn who_asks_is_told_before_what_is_wrong_with_the_body() {
         .post("/user/keys", &body)
         .expect_field("handle");
 }
+
+#[test]
+fn n113_a_demotion_is_felt_by_the_very_next_request() {
+    let person = world().person("manager");
+    let them = world().with_key(&person.key);
+    let by_password = world().anonymous().basic(&person.email, &person.password);
+    let teams = "/v1/orgs/acme/teams";
+    them.post(teams, &json!({ "name": unique("Before") }))
+        .expect(201);
+    let scoped = json!({ "handle": unique("held"), "scopes": ["teams:write"] });
+    let held = world().with_key(&make_key(&them, &scoped).string("token"));
+    held.post(teams, &json!({ "name": unique("Before") }))
+        .expect(201);
+
+    let page = world()
+        .owner()
+        .get("/v1/orgs/acme/members?limit=1000")
+        .expect(200);
+    let members = page.json()["items"].as_array().cloned().unwrap_or_default();
+    let member = members
+        .iter()
+        .find(|member| member["email"] == person.email.as_str());
+    let id = member
+        .and_then(|member| member["id"].as_str())
+        .expect("the member");
+    let path = format!("/v1/orgs/acme/members/{id}");
+    world()
+        .owner()
+        .patch(&path, &json!({ "role": "member" }))
+        .expect(200);
+
+    for client in [&them, &held, &by_password] {
+        client
+            .post(teams, &json!({ "name": unique("After") }))
+            .expect(403);
+    }
+    world()
+        .owner()
+        .patch(&path, &json!({ "role": "manager" }))
+        .expect(200);
+    them.post(teams, &json!({ "name": unique("Again") }))
+        .expect(201);
+}
+
+#[test]
+fn n114_nobody_places_a_service_or_a_member_where_they_may_less() {
+    let owner = world().owner();
+    let body = json!({ "name": unique("Mighty"), "scopes": ["scopes:write"] });
+    let team = owner
+        .post("/v1/orgs/acme/teams", &body)
+        .expect(201)
+        .string("slug");
+    let person = world().person("manager");
+    let manager = world().with_key(&person.key);
+    let services = "/v1/orgs/acme/services";
+    manager
+        .post(
+            services,
+            &json!({ "name": unique("Lever"), "teams": [team] }),
+        )
+        .expect(403);
+    let made = manager
+        .post(services, &json!({ "name": unique("Lever") }))
+        .expect(201);
+    let own = format!("{services}/{}", made.string("slug"));
+    manager.patch(&own, &json!({ "teams": [team] })).expect(403);
+    let me = manager.get("/v1/me").expect(200).string("id");
+    manager
+        .any(
+            "PUT",
+            &format!("/v1/orgs/acme/teams/{team}/members/{me}"),
+            None,
+        )
+        .expect(403);
+    // The key that they hold reaches no further than before.
+    let service = world().with_key(&made.string("key"));
+    let scope = json!({ "name": "levered:read", "organization": "acme" });
+    service.post("/v1/scopes", &scope).expect(403);
+    manager.post("/v1/scopes", &scope).expect(403);
+    owner.patch(&own, &json!({ "teams": [team] })).expect(200);
+}

@@ -12,6 +12,7 @@ mod authentication {
 }
 mod authorization;
 mod coverage;
+mod definition;
 mod health;
 mod leaks;
 mod matrix;

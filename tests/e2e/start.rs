@@ -135,3 +135,46 @@ fn a_start_after_a_stop_knows_everything() {
     server.start_again();
     server.client().x_api_key(&token).get("/v1/me").expect(200);
 }
+
+#[test]
+fn n116_the_set_up_code_is_good_once_and_there_is_no_default_account() {
+    let mut server = Launch::new().without_bootstrap().start();
+    let log = server.log();
+    let code = log.split("/setup?code=").nth(1).expect("a set-up link");
+    let code: String = code
+        .chars()
+        .take_while(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'))
+        .collect();
+    let with = |code: &str, email: &str| json!({ "code": code, "email": email, "password": OWNER_PASSWORD, "organization": "acme" });
+    let nobody = server.client();
+    for (name, password) in [
+        ("admin", "admin"),
+        ("admin", ""),
+        ("root", "root"),
+        (OWNER_EMAIL, ""),
+    ] {
+        nobody
+            .basic(name, password)
+            .get("/v1/me")
+            .expect_401(INVALID_PASSWORD);
+    }
+    nobody.post("/v1/setup", &with("", OWNER_EMAIL)).expect(404);
+    nobody
+        .post("/v1/setup", &with(&"0".repeat(code.len()), OWNER_EMAIL))
+        .expect(404);
+    nobody
+        .post("/v1/setup", &with(&code, OWNER_EMAIL))
+        .expect(201);
+    let again = with(&code, "second@example.com");
+    nobody.post("/v1/setup", &again).expect_one_of(&[404, 409]);
+    server.restart();
+    nobody.post("/v1/setup", &again).expect_one_of(&[404, 409]);
+    nobody
+        .basic("second@example.com", OWNER_PASSWORD)
+        .get("/v1/me")
+        .expect_401(INVALID_PASSWORD);
+    nobody
+        .basic(OWNER_EMAIL, OWNER_PASSWORD)
+        .get("/v1/me")
+        .expect(200);
+}

@@ -1,5 +1,6 @@
 //! The four carriers, and that a request has one or none.
 
+use base64::Engine;
 use keyledger_tests::{
     INVALID_PASSWORD, INVALID_TOKEN, NOT_PROVIDED, OWNER_EMAIL, OWNER_PASSWORD, raw,
 };
@@ -242,5 +243,62 @@ fn n94_odd_bytes_in_a_basic_pair_are_no_fault_of_ours() {
     ] {
         let status = status_of(format!("Authorization: Basic {pair}").as_bytes());
         assert!(matches!(status, Some(400 | 401)), "{pair}: {status:?}");
+    }
+}
+
+#[test]
+fn n94_a_password_may_have_colons_and_umlauts() {
+    let email = format!("{}@example.com", unique("colons"));
+    let password = "l\u{f6}ng: with colons: and more";
+    let body = json!({ "email": email, "password": password, "role": "member" });
+    world()
+        .owner()
+        .post("/v1/orgs/acme/members", &body)
+        .expect(201);
+    let with = |bytes: &[u8]| {
+        let pair = [email.as_bytes(), b":", bytes].concat();
+        let pair = base64::engine::general_purpose::STANDARD.encode(pair);
+        status_of(format!("Authorization: Basic {pair}").as_bytes())
+    };
+    assert_eq!(
+        with(password.as_bytes()),
+        Some(200),
+        "UTF-8 (RFC 7617 §2.1)"
+    );
+    let latin_1: Vec<u8> = password
+        .chars()
+        .map(|letter| u8::try_from(u32::from(letter)).expect("Latin-1"))
+        .collect();
+    assert_eq!(with(&latin_1), Some(401), "Latin-1");
+    // The same letters in another normal form are another password: nothing is guessed.
+    let decomposed = password.replace('\u{f6}', "o\u{308}");
+    assert_eq!(with(decomposed.as_bytes()), Some(401), "decomposed");
+    assert_eq!(
+        with(&[password.as_bytes(), b"\0"].concat()),
+        Some(401),
+        "NUL"
+    );
+}
+
+#[test]
+fn n93_a_long_password_counts_to_its_last_byte() {
+    let email = format!("{}@example.com", unique("long"));
+    let password = "p".repeat(100);
+    let body = json!({ "email": email, "password": password, "role": "member" });
+    world()
+        .owner()
+        .post("/v1/orgs/acme/members", &body)
+        .expect(201);
+    let nobody = world().anonymous();
+    nobody.basic(&email, &password).get("/v1/me").expect(200);
+    for other in [
+        password[..72].to_owned(),
+        format!("{}q{}", &password[..72], &password[73..]),
+        format!("{password}p"),
+    ] {
+        nobody
+            .basic(&email, &other)
+            .get("/v1/me")
+            .expect_401(INVALID_PASSWORD);
     }
 }

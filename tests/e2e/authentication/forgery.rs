@@ -32,6 +32,16 @@ fn n74_unknown_wrong_revoked_and_expired_look_alike() {
     assert_eq!(refusal(&wrong_secret), likeness, "known id, wrong secret");
     assert_eq!(refusal(&revoked), likeness, "revoked");
     assert_eq!(refusal(&expired), likeness, "expired");
+    let handle = unique("disabled");
+    let disabled = make_key(&owner, &json!({ "handle": handle })).string("token");
+    let switch = json!({ "disabled": true });
+    owner
+        .patch(&format!("/user/keys/{handle}"), &switch)
+        .expect(200);
+    assert_eq!(refusal(&disabled), likeness, "disabled");
+    let elsewhere = json!({ "handle": unique("elsewhere"), "allowed_cidrs": ["203.0.113.0/24"] });
+    let elsewhere = make_key(&owner, &elsewhere).string("token");
+    assert_eq!(refusal(&elsewhere), likeness, "from the wrong network");
     assert_eq!(refusal("foobar"), likeness, "not of the form of a key");
 }
 
@@ -117,13 +127,34 @@ fn n77_any_one_character_changed_removed_appended_or_case_flipped_is_refused() {
 }
 
 #[test]
-fn n77_blanks_inside_a_key_are_refused() {
+fn n77_blanks_and_look_alikes_in_a_key_are_refused() {
     let key = key();
     let port = world().server().port();
-    for blank in ["\t", " ", "\u{a0}", "\u{200b}"] {
-        let spoilt = format!("{}{blank}{}", &key[..20], &key[20..]);
-        let status = raw::status_with_header(port, "/v1/me", "X-Api-Key", spoilt.as_bytes());
-        assert!(matches!(status, Some(400 | 401)), "{blank:?}: {status:?}");
+    let mut spoilt: Vec<String> = ["\t", " ", "\u{a0}", "\u{200b}"]
+        .iter()
+        .map(|blank| format!("{}{blank}{}", &key[..20], &key[20..]))
+        .collect();
+    // Around it a field's value is trimmed (RFC 9110 §5.5); inside quotes nothing is.
+    spoilt.extend([
+        format!("\" {key}\""),
+        format!("\"{key} \""),
+        format!("\"{key}\""),
+    ]);
+    let digit = key[18..].find(|c: char| c.is_ascii_digit());
+    if let Some(at) = digit.map(|at| at + 18) {
+        let wide =
+            char::from_u32(u32::from(key.as_bytes()[at]) - 0x30 + 0xff10).expect("a wide digit");
+        spoilt.push(format!("{}{wide}{}", &key[..at], &key[at + 1..]));
+    }
+    for spoilt in spoilt {
+        for (name, value) in [
+            ("X-Api-Key", spoilt.clone()),
+            ("Authorization", format!("Bearer {spoilt}")),
+            ("Authorization", format!("token {spoilt}")),
+        ] {
+            let status = raw::status_with_header(port, "/v1/me", name, value.as_bytes());
+            assert!(matches!(status, Some(400 | 401)), "{name}: {status:?}");
+        }
     }
 }
 
@@ -136,4 +167,48 @@ fn n86_the_key_of_a_deleted_service_is_refused() {
         .with_key(&service.string("key"))
         .get("/v1/me")
         .expect_401(INVALID_TOKEN);
+}
+
+#[test]
+fn n86_a_revoked_entitlement_token_is_refused() {
+    let owner = world().owner();
+    let body = json!({ "name": unique("Ended"), "scopes": ["files:read"] });
+    let made = owner.post("/v1/orgs/acme/entitlements", &body).expect(201);
+    let token = made.string("token");
+    world().with_key(&token).get("/v1/me").expect(200);
+    owner
+        .delete(&format!("/v1/orgs/acme/entitlements/{}", made.string("id")))
+        .expect(204);
+    world()
+        .with_key(&token)
+        .get("/v1/me")
+        .expect_401(INVALID_TOKEN);
+}
+
+#[test]
+fn n86_the_key_of_somebody_who_left_opens_nothing_of_the_organisation() {
+    let owner = world().owner();
+    let person = world().person("manager");
+    let them = world().with_key(&person.key);
+    them.get("/v1/orgs/acme/teams").expect(200);
+    owner
+        .delete(&format!(
+            "/v1/orgs/acme/members/{}",
+            id_of_member(&person.email)
+        ))
+        .expect(204);
+    them.get("/v1/orgs/acme/teams").expect(404);
+    let verdict = owner.post("/v1/keys/verify", &json!({ "key": person.key }));
+    assert_eq!(verdict.expect(200).string("code"), "not_found");
+}
+
+fn id_of_member(email: &str) -> String {
+    let page = world()
+        .owner()
+        .get("/v1/orgs/acme/members?limit=1000")
+        .expect(200);
+    let members = page.json()["items"].as_array().cloned().unwrap_or_default();
+    let member = members.iter().find(|member| member["email"] == email);
+    let id = member.and_then(|member| member["id"].as_str());
+    id.expect("a member's id").to_owned()
 }

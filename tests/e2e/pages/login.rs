@@ -196,3 +196,26 @@ fn a_wrong_password_is_told_without_a_session() {
     );
     assert!(!is_signed_in(&with_cookies(&browser, &reply)));
 }
+
+#[test]
+fn n103_a_key_posts_no_form_for_anybody() {
+    let person = world().person("member");
+    let (signed, _) = signed_in(&person);
+    let (_, fields) = at_the_form();
+    for client in [
+        world().with_key(&person.key),
+        world().anonymous().bearer(&person.key),
+        world().anonymous().basic(&person.email, &person.password),
+    ] {
+        let reply = client
+            .header("Origin", &origin())
+            .post_form("/logout", &fields);
+        reply.expect_one_of(&[303, 403]);
+        let page = client.get("/dashboard");
+        assert!(
+            page.status() != 200 || !page.contains(&person.email),
+            "{page:?}"
+        );
+    }
+    assert!(is_signed_in(&signed), "somebody's key signed them out");
+}

@@ -77,7 +77,7 @@ fn whoever_has_an_account_gets_in_as_themselves() {
 }
 
 #[test]
-fn an_invitation_of_an_existing_account_is_nobody_elses() {
+fn n115_an_invitation_of_an_existing_account_is_nobody_elses() {
     let invited = world().person("member");
     let somebody_else = world().person("member");
     let (org, owner) = world().other_org();
@@ -106,7 +106,7 @@ fn an_invitation_of_an_existing_account_is_nobody_elses() {
 }
 
 #[test]
-fn it_is_good_once() {
+fn n115_it_is_good_once() {
     let (email, token) = newcomer();
     follow(&with_password(&token)).expect(201);
     let again = json!({ "token": token, "password": "quite another passphrase" });
@@ -144,7 +144,7 @@ fn a_field_that_is_not_right_is_422_and_does_not_spend_it() {
 }
 
 #[test]
-fn one_that_was_revoked_is_404() {
+fn n115_one_that_was_revoked_is_404() {
     let email = format!("{}@example.com", unique("invited"));
     let (id, token) = invite(&world().owner(), "acme", &email);
     let path = format!("/v1/orgs/acme/invitations/{id}");

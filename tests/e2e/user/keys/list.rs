@@ -40,6 +40,56 @@ fn n87_a_list_holds_no_secret_in_any_form() {
 }
 
 #[test]
+fn n87_no_list_of_any_kind_holds_a_secret() {
+    let owner = world().owner();
+    let service = world().service();
+    let body = json!({ "name": unique("Listed"), "scopes": ["files:read"] });
+    let entitlement = owner.post("/v1/orgs/acme/entitlements", &body).expect(201);
+    let body = json!({ "email": format!("{}@example.com", unique("listed")), "role": "member" });
+    let invited = owner.post("/v1/orgs/acme/members", &body).expect(201);
+    let invitation = invited.member("invitation")["token"].clone();
+    let secrets = [
+        service.string("key"),
+        entitlement.string("token"),
+        invitation.as_str().expect("a token").to_owned(),
+    ];
+    for path in [
+        "/v1/orgs/acme/services".to_owned(),
+        format!("/v1/orgs/acme/services/{}", service.string("slug")),
+        "/v1/orgs/acme/entitlements".to_owned(),
+        format!("/v1/orgs/acme/entitlements/{}", entitlement.string("id")),
+        "/v1/orgs/acme/invitations".to_owned(),
+        "/v1/orgs/acme/members".to_owned(),
+        "/user/tokens".to_owned(),
+        "/v1/events".to_owned(),
+    ] {
+        let pages = owner.get(&format!("{path}?limit=1000"));
+        let list = if pages.status() == 200 {
+            pages
+        } else {
+            owner.get(&path).expect(200)
+        };
+        for secret in &secrets {
+            assert!(!list.contains(&secret[18..61]), "{path} tells a secret");
+        }
+        for word in [
+            "digest",
+            "sealed",
+            "ciphertext",
+            "hash",
+            "mac",
+            "pepper_version",
+            "tag",
+        ] {
+            assert!(
+                !list.contains(&format!("\"{word}\"")),
+                "{path} has a member {word}"
+            );
+        }
+    }
+}
+
+#[test]
 fn another_users_keys_are_not_in_it() {
     let handle = unique("hidden");
     make_key(

@@ -45,8 +45,31 @@ fn n95_an_address_in_another_spelling_is_the_same_account() {
     world().owner().post(MEMBERS, &body).expect(201);
     world().owner().post(MEMBERS, &body).expect(409);
     let mut shouting = body.clone();
-    shouting["email"] = json!(body["email"].as_str().expect("an email").to_uppercase());
-    world().owner().post(MEMBERS, &shouting).expect(409);
+    let email = body["email"].as_str().expect("an email");
+    for same in [
+        email.to_uppercase(),
+        format!("{email}."),
+        format!(" {email} "),
+    ] {
+        shouting["email"] = json!(same);
+        world()
+            .owner()
+            .post(MEMBERS, &shouting)
+            .expect_one_of(&[409, 422]);
+    }
+    // Letters that look like others, in either normal form, make no second account.
+    for look_alike in ["e\u{301}", "\u{e9}", "\u{435}", "\u{ff45}", "\u{200b}e"] {
+        shouting["email"] = json!(email.replacen('e', look_alike, 1));
+        world()
+            .owner()
+            .post(MEMBERS, &shouting)
+            .expect_field("email");
+    }
+    let list = world()
+        .owner()
+        .get("/v1/orgs/acme/members?limit=1000")
+        .expect(200);
+    assert_eq!(list.text().matches(email).count(), 1, "one account");
 }
 
 #[test]
@@ -127,4 +150,49 @@ fn a_stranger_is_401_and_another_organisation_404() {
         .post(MEMBERS, &newcomer("owner"))
         .expect_401(NOT_PROVIDED);
     world().owner().get("/v1/orgs/nowhere/members").expect(404);
+}
+
+#[test]
+fn n109_a_manager_neither_edits_nor_removes_an_owner() {
+    let manager = world().with_key(&world().person("manager").key);
+    let page = world()
+        .owner()
+        .get("/v1/orgs/acme/members?limit=1000")
+        .expect(200);
+    let members = page.json()["items"].as_array().cloned().unwrap_or_default();
+    let owner = members.iter().find(|member| member["email"] == OWNER_EMAIL);
+    let id = owner
+        .and_then(|owner| owner["id"].as_str())
+        .expect("the owner");
+    let path = format!("{MEMBERS}/{id}");
+    for role in ["member", "manager", "owner"] {
+        manager.patch(&path, &json!({ "role": role })).expect(403);
+    }
+    manager.delete(&path).expect(403);
+    let kept = world().owner().get(&path).expect(200);
+    assert_eq!(kept.string("role"), "owner");
+}
+
+#[test]
+fn n109_an_organisation_keeps_its_last_owner() {
+    let (slug, owner) = world().other_org();
+    let them = world().with_key(&owner.key);
+    let members = format!("/v1/orgs/{slug}/members");
+    // Who made it is an owner too: with one of them gone, the other is the last.
+    let page = them.get(&members).expect(200).json();
+    let id = |email: &str| {
+        let items = page["items"].as_array().cloned().unwrap_or_default();
+        let member = items.iter().find(|member| member["email"] == email);
+        let id = member.and_then(|member| member["id"].as_str());
+        id.expect("a member").to_owned()
+    };
+    let (maker, last) = (id(OWNER_EMAIL), id(&owner.email));
+    them.delete(&format!("{members}/{maker}")).expect(204);
+    them.patch(&format!("{members}/{last}"), &json!({ "role": "member" }))
+        .expect(409);
+    let by_password = world().anonymous().basic(&owner.email, &owner.password);
+    by_password.delete(&format!("{members}/{last}")).expect(409);
+    them.delete(&format!("{members}/{last}"))
+        .expect_one_of(&[403, 409]);
+    assert!(them.get(&members).expect(200).contains("\"owner\""));
 }

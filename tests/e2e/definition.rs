@@ -1,0 +1,145 @@
+//! What holds for every operation of the served definition, whatever it is about.
+
+use keyledger_tests::Reply;
+use serde_json::{Map, Value, json};
+
+use crate::world::world;
+
+struct Operation {
+    method: String,
+    /// With acme as the organisation, and a name that nothing has for the rest.
+    path: String,
+    definition: Value,
+}
+
+fn operations(spec: &Value) -> Vec<Operation> {
+    let mut found = Vec::new();
+    for (path, item) in spec["paths"].as_object().expect("paths") {
+        let parts = path.split('/').map(|part| match part {
+            "{org}" => "acme",
+            part if part.starts_with('{') => "1",
+            part => part,
+        });
+        let path = parts.collect::<Vec<_>>().join("/");
+        for (method, definition) in item.as_object().expect("operations") {
+            found.push(Operation {
+                method: method.to_uppercase(),
+                path: path.clone(),
+                definition: definition.clone(),
+            });
+        }
+    }
+    found
+}
+
+fn spec() -> Value {
+    world().anonymous().get("/openapi.json").expect(200).json()
+}
+
+/// The members that the operation's body may have; `None` if it takes none.
+fn members(spec: &Value, operation: &Operation) -> Option<Map<String, Value>> {
+    let content = &operation.definition["requestBody"]["content"]["application/json"];
+    let name = content["schema"]["$ref"].as_str()?.rsplit('/').next()?;
+    spec["components"]["schemas"][name]["properties"]
+        .as_object()
+        .cloned()
+}
+
+#[test]
+fn n101_a_body_that_does_not_say_it_is_json_is_not_read() {
+    let spec = spec();
+    let mut count = 0;
+    for operation in operations(&spec) {
+        if members(&spec, &operation).is_none() {
+            continue;
+        }
+        // What a form in somebody's page can send without asking first (Fetch, CORS-safelisted).
+        for media_type in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+            "text/plain; charset=application/json",
+        ] {
+            let reply = world().owner().send_bytes(
+                &operation.method,
+                &operation.path,
+                media_type,
+                br#"{"name":"read all the same"}"#,
+            );
+            reply.expect("an answer").expect(415);
+        }
+        count += 1;
+    }
+    assert!(count >= 25, "only {count} operations take a body");
+}
+
+#[test]
+fn n111_no_body_takes_what_is_not_the_callers_to_set() {
+    let spec = spec();
+    let mut count = 0;
+    for operation in operations(&spec) {
+        let Some(members) = members(&spec, &operation) else {
+            continue;
+        };
+        for name in [
+            "id",
+            "org_id",
+            "is_admin",
+            "owner",
+            "user",
+            "created_at",
+            "created_by",
+            "reveal",
+            "role",
+            "token",
+            "key",
+            "preview",
+            "__proto__",
+        ] {
+            if members.contains_key(name) {
+                continue;
+            }
+            let body = json!({ name: "owner" });
+            let reply: Reply = world()
+                .owner()
+                .any(&operation.method, &operation.path, Some(&body));
+            // 422 names the member where the caller may do this at all.
+            reply.expect(422).expect_field(name);
+            count += 1;
+        }
+    }
+    assert!(count >= 200, "only {count} members were tried");
+}
+
+#[test]
+fn n128_no_list_takes_a_limit_that_cannot_be() {
+    let spec = spec();
+    let mut count = 0;
+    for operation in operations(&spec) {
+        let parameters = operation.definition["parameters"].as_array();
+        let has_limit = parameters
+            .into_iter()
+            .flatten()
+            .any(|parameter| parameter["name"] == "limit");
+        if !has_limit {
+            continue;
+        }
+        for limit in [
+            "1000000000",
+            "1001",
+            "0",
+            "-1",
+            "NaN",
+            "1e3",
+            "",
+            "%00",
+            "0x10",
+            "99999999999999999999999",
+        ] {
+            let path = format!("{}?limit={limit}", operation.path);
+            world().owner().get(&path).expect(422).expect_field("limit");
+        }
+        count += 1;
+    }
+    assert!(count >= 8, "only {count} lists have a limit");
+}
