@@ -327,3 +327,51 @@ fn n110_what_another_organisation_has_is_answered_like_what_never_was() {
     assert!(left.is_empty(), "a refused request left {left:?}");
     assert!(pairs >= 150, "only {pairs} pairs were compared");
 }
+
+/// What a key that only reads may send all the same: it asks, or it proves itself by its body.
+const ASKED_BY_POST: &[&str] = &[
+    "/v1/keys/verify",
+    "/v1/user/token",
+    "/v1/invitations/accept",
+    "/v1/setup",
+];
+
+#[test]
+fn n108_a_key_that_only_reads_changes_nothing_anywhere() {
+    let mut board = Board::set_up();
+    let rows = table::rows();
+    let mut things = Things::default();
+    let reader = board.reader();
+    let owner = board.owner();
+    let mut count = 0;
+    for operation in operations(&board.definition()) {
+        let row = rows
+            .iter()
+            .find(|row| row.method == operation.method && row.path == operation.canonical);
+        let Some(row) = row else { continue };
+        if row.method == "GET" || ASKED_BY_POST.contains(&row.path.as_str()) {
+            continue;
+        }
+        things.forget();
+        let path = things.fill_path(&mut board, &owner, row, &operation.path);
+        let body = things.fill_body(&mut board, &owner, row);
+        send(&reader, row, &path, body.as_ref()).expect(403);
+        for header in [
+            "X-HTTP-Method-Override",
+            "X-HTTP-Method",
+            "X-Method-Override",
+        ] {
+            let disguised = reader.client.header(header, "GET");
+            disguised.any(&row.method, &path, body.as_ref()).expect(403);
+            let disguised = reader.client.header(header, &row.method);
+            for method in ["GET", "HEAD", "OPTIONS"] {
+                let reply = disguised.any(method, &path, None);
+                reply.expect_one_of(&[200, 204, 403, 404, 405]);
+            }
+        }
+        let left = board.left_behind();
+        assert!(left.is_empty(), "{} {path} left {left:?}", row.method);
+        count += 1;
+    }
+    assert!(count >= 40, "only {count} changes were tried");
+}

@@ -189,6 +189,30 @@ impl Board {
         }
     }
 
+    /// The owner with a key that has every scope which only reads.
+    pub(super) fn reader(&mut self) -> Caller {
+        let catalogue = self
+            .owner()
+            .client
+            .get("/v1/scopes?limit=1000")
+            .expect(200)
+            .json();
+        let scopes = catalogue["items"].as_array().expect("a list");
+        let reading = scopes.iter().filter(|scope| scope["access"] == "read");
+        let reading: Vec<&Value> = reading.map(|scope| &scope["name"]).collect();
+        assert!(reading.len() >= 8, "only {} scopes read", reading.len());
+        let body = json!({ "handle": unique("reader"), "scopes": reading });
+        let token = make_key(&self.owner().client, &body).string("token");
+        let client = self.world.with_key(&token);
+        client.get("/v1/me").expect(200);
+        self.settle();
+        Caller {
+            name: "reader",
+            client,
+            behind: OWNER,
+        }
+    }
+
     /// The person behind a caller, with a key that may do all that they may.
     pub(super) fn person(&self, caller: &Caller) -> Client {
         self.world.with_key(&self.people[caller.behind].key)
