@@ -8,6 +8,7 @@ mod world;
 
 mod authentication {
     mod carriers;
+    mod flood;
     mod forgery;
 }
 mod authorization;

@@ -97,7 +97,7 @@ pub struct Parts {
 pub struct App {
     parts: Parts,
     passwords: Passwords,
-    record_readers: Places,
+    record_readers: Places<()>,
     csrf: SubKey,
     usage: Usage,
 }
@@ -108,7 +108,7 @@ impl App {
     /// # Errors
     /// If the password hash refuses its parameters.
     pub fn new(parts: Parts) -> Result<Self, Problem> {
-        let passwords = Passwords::new(parts.settings.password_places, parts.rng.clone())?;
+        let passwords = Passwords::new(parts.settings.password_places, parts.rng.clone());
         let csrf = parts.key_file.sub_key(Purpose::Csrf);
         Ok(Self {
             parts,
@@ -187,7 +187,7 @@ impl App {
     }
 
     /// The places for those who read records.
-    pub(crate) fn record_readers(&self) -> &Places {
+    pub(crate) fn record_readers(&self) -> &Places<()> {
         &self.record_readers
     }
 

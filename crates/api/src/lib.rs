@@ -12,6 +12,7 @@ pub mod caller;
 mod carrier;
 pub mod edge;
 pub mod event_index;
+mod hash_memory;
 mod lookup;
 mod openapi;
 pub mod pages;

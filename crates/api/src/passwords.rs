@@ -1,12 +1,12 @@
 //! Passwords of people: argon2id in a bounded pool, so that a flood of logins costs a fixed amount
 //! of memory and leaves the keys alone.
 
-use argon2::password_hash::{PasswordHash as Phc, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::SaltString;
 use keyledger_domain::PasswordHash;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
+use crate::hash_memory::HashMemory;
 use crate::places::Places;
 use crate::problem::Problem;
 
@@ -18,6 +18,9 @@ pub const PASSWORD_BYTES_MAX: usize = 1_024;
 const WAITING_MAX: usize = 64;
 /// What the next is told.
 const BUSY: &str = "Too many passwords are being checked; try again.";
+/// Checked against when there is no account, so that both take the same time. Any well-formed hash
+/// with the figures of the others will do: nothing matches it.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// A password in clear, from the request to the hash. Wiped when dropped.
 pub struct Password(Zeroizing<String>);
@@ -47,30 +50,18 @@ impl Password {
 
 /// The bounded pool that hashes and checks.
 pub struct Passwords {
-    places: Places,
-    argon2: Argon2<'static>,
-    /// Checked against when there is no account, so that both take the same time.
-    nobody: PasswordHash,
+    places: Places<HashMemory>,
     rng: SystemRandom,
 }
 
 impl Passwords {
-    /// A pool with this many places. Each holds 19 MiB while it works.
-    ///
-    /// # Errors
-    /// If the hash refuses its parameters. No randomness is drawn yet.
-    pub fn new(places: usize, rng: SystemRandom) -> Result<Self, Problem> {
-        // OWASP's parameters: m = 19 MiB, t = 2, p = 1 (24 ms where this was written).
-        let params = Params::new(19 * 1_024, 2, 1, None).map_err(|_| Problem::internal())?;
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        // Any well-formed hash will do: nothing matches it, and the work is the same.
-        let nobody = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-        Ok(Self {
+    /// A pool with this many places. Each takes 19 MiB with its first password and keeps them. No
+    /// randomness is drawn yet.
+    pub fn new(places: usize, rng: SystemRandom) -> Self {
+        Self {
             places: Places::new(places, WAITING_MAX),
-            argon2,
-            nobody: PasswordHash::from_phc(nobody.to_owned()),
             rng,
-        })
+        }
     }
 
     /// Hashes a new password.
@@ -81,12 +72,13 @@ impl Passwords {
         let mut salt = [0; 16];
         self.rng.fill(&mut salt).map_err(|_| Problem::internal())?;
         let salt = SaltString::encode_b64(&salt).map_err(|_| Problem::internal())?;
-        let argon2 = self.argon2.clone();
         self.places
-            .work(BUSY, move || {
-                let phc = argon2.hash_password(password.0.as_bytes(), &salt);
-                phc.map(|phc| PasswordHash::from_phc(phc.to_string()))
-                    .map_err(|_| Problem::internal())
+            .work(BUSY, move |memory| {
+                let phc = memory.hash(password.0.as_bytes(), &salt);
+                phc.map(PasswordHash::from_phc).map_err(|error| {
+                    tracing::error!(%error, "a password could not be hashed");
+                    Problem::internal()
+                })
             })
             .await?
     }
@@ -100,16 +92,19 @@ impl Passwords {
         password: Password,
         account: Option<PasswordHash>,
     ) -> Result<bool, Problem> {
-        let exists = account.is_some() && password.0.len() <= PASSWORD_BYTES_MAX;
-        let hash = account.unwrap_or_else(|| self.nobody.clone());
-        let argon2 = self.argon2.clone();
+        // Nobody has such a password, and nobody is to make us hash it.
+        if password.0.len() > PASSWORD_BYTES_MAX {
+            return Ok(false);
+        }
         self.places
-            .work(BUSY, move || {
-                let Ok(phc) = Phc::new(hash.as_phc()) else {
-                    return false;
-                };
-                let matches = argon2.verify_password(password.0.as_bytes(), &phc).is_ok();
-                matches && exists
+            .work(BUSY, move |memory| {
+                let phc = account.as_ref().map_or(NOBODY, PasswordHash::as_phc);
+                let matches = memory.matches(password.0.as_bytes(), phc);
+                let matches = matches.unwrap_or_else(|error| {
+                    tracing::error!(%error, "the hash of an account's password is no good");
+                    false
+                });
+                matches && account.is_some()
             })
             .await
     }

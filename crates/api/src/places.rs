@@ -10,26 +10,37 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::problem::Problem;
 
-type Job = Box<dyn FnOnce() + Send>;
+/// What a place keeps from one job to the next. Each place makes its own, on its own thread.
+pub(crate) trait Desk: Default + 'static {
+    /// Nobody waits for the place: nothing of the last job may stay behind.
+    fn tidy(&mut self);
+}
+
+/// For jobs that need nothing.
+impl Desk for () {
+    fn tidy(&mut self) {}
+}
+
+type Job<D> = Box<dyn FnOnce(&mut D) + Send>;
 
 /// A bounded number of places, with a bounded queue before them.
 ///
-/// Each place is a thread of its own. On a pool that grows, the memory that the allocator keeps for
-/// each thread would grow with it, by 19 MiB for each that ever hashed a password.
-pub(crate) struct Places {
-    jobs: Sender<Job>,
+/// Each place is a thread of its own: what a job needs at hand lies there once, however many jobs
+/// come, and never moves to another thread.
+pub(crate) struct Places<D> {
+    jobs: Sender<Job<D>>,
     /// Those who work and those who wait.
     admitted: Arc<Semaphore>,
 }
 
-impl Places {
+impl<D: Desk> Places<D> {
     /// So many places, and so many who may wait for one.
     pub(crate) fn new(places: usize, waiting_max: usize) -> Self {
         let (jobs, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..places {
             let queue = Arc::clone(&queue);
-            std::thread::spawn(move || work_off(&queue));
+            std::thread::spawn(move || work_off::<D>(&queue));
         }
         let admitted = Arc::new(Semaphore::new(places + waiting_max));
         Self { jobs, admitted }
@@ -42,15 +53,15 @@ impl Places {
     pub(crate) async fn work<T: Send + 'static>(
         &self,
         busy: &'static str,
-        job: impl FnOnce() -> T + Send + 'static,
+        job: impl FnOnce(&mut D) -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let admitted = Arc::clone(&self.admitted)
             .try_acquire_owned()
             .map_err(|_| Problem::unavailable(busy))?;
         let (answer, done) = oneshot::channel();
         // The place in the queue goes with the job: a request that is given up frees it no sooner.
-        let job: Job = Box::new(move || {
-            let result = job();
+        let job: Job<D> = Box::new(move |desk| {
+            let result = job(desk);
             drop(admitted);
             // Nobody may be waiting any more.
             let _ = answer.send(result);
@@ -62,12 +73,23 @@ impl Places {
 }
 
 /// Does one job after the other until the last [`Places`] is gone.
-fn work_off(queue: &Mutex<Receiver<Job>>) {
+fn work_off<D: Desk>(queue: &Mutex<Receiver<Job<D>>>) {
+    let mut desk = D::default();
     loop {
-        // Only one thread waits for the next job; the others wait for the lock.
-        let next = queue.lock().recv();
-        let Ok(job) = next else { return };
-        if catch_unwind(AssertUnwindSafe(job)).is_err() {
+        // Where somebody else waits with the lock, there is no job either.
+        let waiting = queue.try_lock().and_then(|queue| queue.try_recv().ok());
+        let job = if let Some(job) = waiting {
+            job
+        } else {
+            desk.tidy();
+            // Only one thread waits for the next job; the others wait for the lock.
+            let next = queue.lock().recv();
+            let Ok(job) = next else { return };
+            job
+        };
+        if catch_unwind(AssertUnwindSafe(|| job(&mut desk))).is_err() {
+            // Whatever the job left half done goes with its desk.
+            desk = D::default();
             tracing::error!("a job panicked; its request was answered with 503");
         }
     }
@@ -81,26 +103,31 @@ mod tests {
 
     #[actix_web::test]
     async fn one_works_one_waits_and_the_third_is_turned_away() {
-        let places = Arc::new(Places::new(1, 1));
+        let places = Arc::new(Places::<()>::new(1, 1));
         let (release, released) = channel::<()>();
         let working = {
             let places = Arc::clone(&places);
             actix_web::rt::spawn(async move {
-                places.work("busy", move || released.recv().is_ok()).await
+                places.work("busy", move |()| released.recv().is_ok()).await
             })
         };
         let waiting = {
             let places = Arc::clone(&places);
-            actix_web::rt::spawn(async move { places.work("busy", || true).await })
+            actix_web::rt::spawn(async move { places.work("busy", |()| true).await })
         };
         while places.admitted.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let third = places.work("busy", || true).await;
+        let third = places.work("busy", |()| true).await;
         assert_eq!(third.expect_err("no place is left").detail(), "busy");
         release.send(()).expect("the first works still");
         assert!(working.await.expect("it ran").expect("it had a place"));
         assert!(waiting.await.expect("it ran").expect("it got a place"));
-        assert!(places.work("busy", || true).await.expect("a place is free"));
+        assert!(
+            places
+                .work("busy", |()| true)
+                .await
+                .expect("a place is free")
+        );
     }
 }

@@ -152,7 +152,7 @@ async fn read_records<T: Send + 'static>(
     job: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let busy = "Too many are reading the audit log; try again.";
-    app.record_readers().work(busy, job).await?
+    app.record_readers().work(busy, |()| job()).await?
 }
 
 /// List what happened, the newest last. With filters a page may be shorter than its limit, or
