@@ -1,8 +1,9 @@
-//! How a change is answered: with the position it reached, so that a client can ask for the proof.
+//! How a change is answered: with the position it reached, so that a client can ask for the proof;
+//! and how a look-up is.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderName;
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use keyledger_domain::Position;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,6 +31,29 @@ fn changed(status: StatusCode, position: Position) -> actix_web::HttpResponseBui
     let mut response = HttpResponse::build(status);
     response.insert_header((KEYLEDGER_POSITION, position.get()));
     response
+}
+
+/// Room for nearly every answer about one key, and just below what the allocator hands out without
+/// searching for it.
+const LOOK_UP_BYTES: usize = 1_000;
+
+/// Writes what was looked up, so that nothing of the state need be copied to outlive its lock.
+///
+/// # Errors
+/// 500 if it cannot be written as JSON.
+pub(crate) fn write(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::with_capacity(LOOK_UP_BYTES);
+    serde_json::to_writer(&mut bytes, body).map_err(|_| Problem::internal())?;
+    Ok(bytes)
+}
+
+/// 200 with what [`write`] wrote.
+pub(crate) fn found(bytes: Vec<u8>) -> HttpResponse {
+    // The framework's own `json` formats the media type anew for every answer.
+    let media_type = HeaderValue::from_static("application/json");
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, media_type))
+        .body(bytes)
 }
 
 /// The most things on a page.

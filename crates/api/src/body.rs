@@ -2,16 +2,20 @@
 
 use core::convert::Infallible;
 use core::future::Future;
+use core::marker::PhantomData;
 use core::pin::Pin;
 use core::str::FromStr;
+use core::task::{self, Context, Poll};
 use std::collections::BTreeMap;
 
 use actix_web::error::QueryPayloadError;
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::Bytes;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
+use futures_core::Stream;
 use keyledger_domain::credential::is_within;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::passwords::Password;
@@ -32,40 +36,167 @@ pub struct Json<T>(pub Result<T, Problem>);
 
 impl<T: DeserializeOwned> FromRequest for Json<T> {
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Infallible>>>>;
+    type Future = ReadJson<T>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let media_type = check_media_type(request);
-        let bytes = read(request, payload);
-        Box::pin(async move {
-            let parsed = match bytes.await {
-                Ok(bytes) if bytes.is_empty() => parse(b"{}"),
-                Ok(bytes) => media_type.and_then(|()| parse(&bytes)),
-                Err(problem) => Err(problem),
-            };
-            Ok(Self(parsed))
-        })
+        ReadJson(Text::from_request(request, payload), PhantomData)
+    }
+}
+
+/// Reads a [`Json`].
+pub struct ReadJson<T>(ReadText, PhantomData<fn() -> T>);
+
+impl<T: DeserializeOwned> Future for ReadJson<T> {
+    type Output = Result<Json<T>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let text = task::ready!(self.0.poll_text(context));
+        Poll::Ready(Ok(Json(text.parse())))
+    }
+}
+
+/// A JSON body as it came, for a handler that reads it without copying.
+pub struct Text(Result<Bytes, Problem>);
+
+impl Text {
+    /// Parses it. An empty one counts as `{}`.
+    ///
+    /// # Errors
+    /// 400, 413, 415 or 422, whichever it is.
+    pub(crate) fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
+        match &self.0 {
+            Ok(bytes) if bytes.is_empty() => parse(b"{}"),
+            Ok(bytes) => parse(bytes),
+            Err(problem) => Err(problem.clone()),
+        }
+    }
+}
+
+impl FromRequest for Text {
+    type Error = Infallible;
+    type Future = ReadText;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        ReadText {
+            media_type: check_media_type(request),
+            body: read(request, payload),
+        }
+    }
+}
+
+/// Reads a [`Text`].
+pub struct ReadText {
+    media_type: Result<(), Problem>,
+    body: ReadBody,
+}
+
+impl ReadText {
+    fn poll_text(&mut self, context: &mut Context<'_>) -> Poll<Text> {
+        let bytes = task::ready!(Pin::new(&mut self.body).poll(context));
+        let refused = core::mem::replace(&mut self.media_type, Ok(()));
+        Poll::Ready(Text(bytes.and_then(|bytes| {
+            if bytes.is_empty() {
+                return Ok(bytes);
+            }
+            refused.map(|()| bytes)
+        })))
+    }
+}
+
+impl Future for ReadText {
+    type Output = Result<Text, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_text(context).map(Ok)
     }
 }
 
 /// Reads the body up to [`BODY_BYTES_MAX`].
-pub(crate) fn read(
-    request: &HttpRequest,
-    payload: &mut Payload,
-) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
-    // The limit itself is set once, where the application is put together.
-    let bytes = Bytes::from_request(request, payload);
-    async move {
-        bytes.await.map_err(|error| {
-            let status = error.as_response_error().status_code();
-            if status == StatusCode::PAYLOAD_TOO_LARGE {
-                let words = format!("The body may have at most {BODY_BYTES_MAX} bytes.");
-                Problem::new(status, words)
-            } else {
-                Problem::unreadable("The body could not be read to its end.")
-            }
-        })
+pub(crate) fn read(request: &HttpRequest, payload: &mut Payload) -> ReadBody {
+    let announced = request.headers().get(CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    ReadBody {
+        payload: payload.take(),
+        so_far: SoFar::Nothing,
+        is_too_large: announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64),
     }
+}
+
+/// Reads a body. The framework's own reader copies every body into a buffer of 8 KiB; nearly all
+/// bodies are shorter than a packet, come with the head, and need not be copied at all.
+pub struct ReadBody {
+    payload: Payload,
+    so_far: SoFar,
+    is_too_large: bool,
+}
+
+/// What has come of a body.
+enum SoFar {
+    Nothing,
+    One(Bytes),
+    Several(BytesMut),
+}
+
+impl SoFar {
+    fn len(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::One(bytes) => bytes.len(),
+            Self::Several(bytes) => bytes.len(),
+        }
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        match self {
+            Self::Nothing => *self = Self::One(chunk),
+            Self::One(first) => {
+                let mut bytes = BytesMut::with_capacity(first.len() + chunk.len());
+                bytes.extend_from_slice(first);
+                bytes.extend_from_slice(&chunk);
+                *self = Self::Several(bytes);
+            }
+            Self::Several(bytes) => bytes.extend_from_slice(&chunk),
+        }
+    }
+
+    fn whole(&mut self) -> Bytes {
+        match core::mem::replace(self, Self::Nothing) {
+            Self::Nothing => Bytes::new(),
+            Self::One(bytes) => bytes,
+            Self::Several(bytes) => bytes.freeze(),
+        }
+    }
+}
+
+impl Future for ReadBody {
+    type Output = Result<Bytes, Problem>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            if this.is_too_large {
+                return Poll::Ready(Err(body_too_large()));
+            }
+            match task::ready!(Pin::new(&mut this.payload).poll_next(context)) {
+                None => return Poll::Ready(Ok(this.so_far.whole())),
+                Some(Ok(chunk)) => {
+                    this.is_too_large = this.so_far.len() + chunk.len() > BODY_BYTES_MAX;
+                    if !this.is_too_large {
+                        this.so_far.push(chunk);
+                    }
+                }
+                Some(Err(_)) => {
+                    let problem = Problem::unreadable("The body could not be read to its end.");
+                    return Poll::Ready(Err(problem));
+                }
+            }
+        }
+    }
+}
+
+fn body_too_large() -> Problem {
+    let words = format!("The body may have at most {BODY_BYTES_MAX} bytes.");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, words)
 }
 
 /// A JSON body must say that it is one: a form in somebody's page cannot (STANDARDS §3 number 101).
@@ -89,13 +220,13 @@ pub(crate) fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
     ))
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     // Following the path costs time, and nearly every body is right.
     serde_json::from_slice(bytes).or_else(|_| parse_with_path(bytes))
 }
 
 /// Parses once more, to tell where it goes wrong.
-fn parse_with_path<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+fn parse_with_path<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut json);
     let parsed = parsed.map_err(|error| {

@@ -5,12 +5,13 @@
 //! [`Visitor`] says in its signature that strangers are welcome, and still refuses a wrong
 //! credential. [`App::execute`](crate::app::App::execute) takes nothing but a [`Caller`].
 
-use core::future::{Future, ready};
+use core::future::Future;
 use core::net::IpAddr;
 use core::pin::Pin;
+use core::task::{Context, Poll};
 
 use actix_web::http::header::{HeaderValue, USER_AGENT};
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use keyledger_domain::api_key::Shown;
 use keyledger_domain::credential::masked;
 use keyledger_domain::id::{RequestId, SessionId};
@@ -35,9 +36,8 @@ pub struct Origin {
 impl Origin {
     /// The origin of an HTTP request. Its id was drawn at the edge.
     pub fn of(request: &HttpRequest) -> Self {
-        let id = request.extensions().get::<RequestId>().copied();
         Self {
-            request: id.expect("the edge gives every request an id"),
+            request: passage::request(),
             source: request
                 .peer_addr()
                 .map(|address| address.ip().to_canonical()),
@@ -146,9 +146,31 @@ pub struct Visitor {
     pub origin: Origin,
 }
 
-/// What an extractor gives back. A key is looked up at once; a password, and the first use of a new
-/// secret, take their time.
-type Extracted<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
+/// What an extractor gives back. A key is looked up at once and costs no box; a password, and the
+/// first use of a new secret, take their time.
+pub enum Extracted<T> {
+    /// It is known already.
+    Now(Option<Result<T, Problem>>),
+    /// It takes its time.
+    Later(Pin<Box<dyn Future<Output = Result<T, Problem>>>>),
+}
+
+impl<T> Extracted<T> {
+    const fn now(result: Result<T, Problem>) -> Self {
+        Self::Now(Some(result))
+    }
+}
+
+impl<T: Unpin> Future for Extracted<T> {
+    type Output = Result<T, Problem>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Now(result) => Poll::Ready(result.take().expect("polled once")),
+            Self::Later(result) => result.as_mut().poll(context),
+        }
+    }
+}
 
 impl FromRequest for Visitor {
     type Error = Problem;
@@ -157,10 +179,10 @@ impl FromRequest for Visitor {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let origin = Origin::of(request);
         let found = find(request, &origin);
-        Box::pin(async move {
+        Extracted::Later(Box::pin(async move {
             let caller = found?.caller(&origin).await?;
             Ok(Self { caller, origin })
-        })
+        }))
     }
 }
 
@@ -171,11 +193,15 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let origin = Origin::of(request);
         match find(request, &origin) {
-            Ok(Found::Caller(caller)) => Box::pin(ready(Ok(caller))),
-            found => Box::pin(async move {
-                let caller = found?.caller(&origin).await?;
-                caller.ok_or_else(Problem::not_authenticated)
-            }),
+            Ok(Found::Caller(caller)) => Extracted::now(Ok(caller)),
+            Ok(Found::Nobody) => Extracted::now(Err(Problem::not_authenticated())),
+            Err(problem) => Extracted::now(Err(problem)),
+            Ok(found @ (Found::FirstUse(..) | Found::Basic(..))) => {
+                Extracted::Later(Box::pin(async move {
+                    let caller = found.caller(&origin).await?;
+                    caller.ok_or_else(Problem::not_authenticated)
+                }))
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 use core::future::{Future, Ready, ready};
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU64, Ordering};
-use core::task::{Context, Poll};
+use core::task::{self, Context, Poll};
 use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
@@ -14,11 +14,12 @@ use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::uri::PathAndQuery;
 use actix_web::http::{Method, StatusCode, Uri};
-use actix_web::{Error, HttpMessage, ResponseError};
+use actix_web::{Error, ResponseError};
 use keyledger_domain::id::RequestId;
+use pin_project_lite::pin_project;
 
 use crate::problem::Problem;
-use crate::usage::passage;
+use crate::usage::passage::{self, Followed};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Where the assets of the playground are relative to a path that ends in a slash.
@@ -94,7 +95,7 @@ where
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>>>>;
+    type Future = Answer<S::Future>;
 
     fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(context)
@@ -102,48 +103,71 @@ where
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let id = self.ids.draw();
-        request.extensions_mut().insert(id);
         drop_trailing_slash(&mut request);
-        let too_large = is_head_too_large(&request);
-        let answer = if too_large {
-            Err(request)
+        let (inner, refused) = if is_head_too_large(&request) {
+            (None, Some(request))
         } else {
-            Ok(self.inner.call(request))
+            (Some(passage::follow(id, self.inner.call(request))), None)
         };
-        Box::pin(async move {
-            let mut response = match answer {
-                Ok(answer) => {
-                    let (response, passage) = passage::follow(answer).await;
-                    let response = response?;
-                    passage.count(&response);
-                    response.map_into_left_body()
-                }
-                Err(request) => {
-                    let problem = Problem::new(
-                        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                        format!("The head of a request may have at most {HEAD_BYTES_MAX} bytes."),
-                    );
-                    request
-                        .into_response(problem.error_response())
-                        .map_into_right_body()
-                }
-            };
-            let headers = response.headers_mut();
-            if let Ok(id) = HeaderValue::from_str(id.encode(&mut RequestId::buffer())) {
-                headers.insert(X_REQUEST_ID, id);
-            }
-            headers.insert(
-                header::X_CONTENT_TYPE_OPTIONS,
-                HeaderValue::from_static("nosniff"),
-            );
-            // Answers hold keys and personal data; what may be kept says so itself.
-            if !headers.contains_key(header::CACHE_CONTROL) {
-                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            }
-            log(id, &response);
-            Ok(response)
-        })
+        Answer { id, inner, refused }
     }
+}
+
+pin_project! {
+    /// The answer on its way. Named rather than boxed: a box for every request is time.
+    pub struct Answer<F> {
+        id: RequestId,
+        #[pin]
+        inner: Option<Followed<F>>,
+        // A request whose head was too large, until it is answered; nobody inside has seen it.
+        refused: Option<ServiceRequest>,
+    }
+}
+
+impl<F, B> Future for Answer<F>
+where
+    F: Future<Output = Result<ServiceResponse<B>, Error>>,
+{
+    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = if let Some(mut inner) = this.inner.as_pin_mut() {
+            let response = task::ready!(inner.as_mut().poll(context))?;
+            passage::gathered(inner).count(&response);
+            response.map_into_left_body()
+        } else {
+            let request = this.refused.take().expect("an answer is given once");
+            let refusal = head_too_large().error_response();
+            request.into_response(refusal).map_into_right_body()
+        };
+        finish(*this.id, &mut response);
+        Poll::Ready(Ok(response))
+    }
+}
+
+fn head_too_large() -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        format!("The head of a request may have at most {HEAD_BYTES_MAX} bytes."),
+    )
+}
+
+/// What every answer carries, whoever made it.
+fn finish<B>(id: RequestId, response: &mut ServiceResponse<B>) {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id.encode(&mut RequestId::buffer())) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    // Answers hold keys and personal data; what may be kept says so itself.
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    log(id, response);
 }
 
 /// A trailing slash never matters and never redirects: a redirect drops bodies and can carry

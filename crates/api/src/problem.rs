@@ -21,9 +21,12 @@ const CHALLENGE_BEARER: &str = r#"Bearer realm="keyledger", error="invalid_token
 /// The challenge to a wrong password.
 const CHALLENGE_BASIC: &str = r#"Basic realm="keyledger", charset="UTF-8""#;
 
-/// A refused request.
-#[derive(Debug)]
-pub struct Problem {
+/// A refused request. In a box, because it is rare and every answer has room for it.
+#[derive(Clone, Debug)]
+pub struct Problem(Box<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
     status: StatusCode,
     detail: String,
     fields: BTreeMap<String, Vec<String>>,
@@ -53,16 +56,16 @@ pub struct ProblemBody<'a> {
 impl Problem {
     /// A problem with this status and these words.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             status,
             detail: detail.into(),
             fields: BTreeMap::new(),
             headers: Vec::new(),
-        }
+        }))
     }
 
     fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+        self.0.headers.push((name, value.into()));
         self
     }
 
@@ -121,10 +124,9 @@ impl Problem {
                 reasons.first().map_or("not right", String::as_str)
             )
         });
-        Self {
-            fields,
-            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
-        }
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+        problem.0.fields = fields;
+        problem
     }
 
     /// We could take this later, not now.
@@ -142,12 +144,12 @@ impl Problem {
 
     /// The words that the caller is told.
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// What is wrong with this field, for a page that tells it beside the field.
     pub(crate) fn reason(&self, field: &str) -> Option<&str> {
-        self.fields.get(field)?.first().map(String::as_str)
+        self.0.fields.get(field)?.first().map(String::as_str)
     }
 }
 
@@ -204,7 +206,7 @@ impl From<NotCommitted> for Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.status.as_u16(), self.detail)
+        write!(f, "{} {}", self.0.status.as_u16(), self.0.detail)
     }
 }
 
@@ -212,20 +214,20 @@ impl std::error::Error for Problem {}
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status);
-        for (name, value) in &self.headers {
+        let mut response = HttpResponse::build(self.0.status);
+        for (name, value) in &self.0.headers {
             response.append_header((name.clone(), value.as_str()));
         }
         let body = ProblemBody {
             r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            fields: &self.fields,
+            title: self.0.status.canonical_reason().unwrap_or("Error"),
+            status: self.0.status.as_u16(),
+            detail: &self.0.detail,
+            fields: &self.0.fields,
         };
         let body = serde_json::to_vec(&body).unwrap_or_default();
         response.content_type("application/problem+json").body(body)

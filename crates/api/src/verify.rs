@@ -4,6 +4,7 @@ use core::net::IpAddr;
 
 use keyledger_domain::api_key::{Ended, Holder, Shown};
 use keyledger_domain::directory::Directory;
+use keyledger_domain::id::{EntitlementId, KeyId, ServiceId, UserId};
 use keyledger_domain::org::Org;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::text::{Email, Slug};
@@ -43,7 +44,8 @@ pub struct Owner<'d> {
     #[schema(example = "service")]
     pub r#type: &'static str,
     /// Its identifier.
-    pub id: String,
+    #[schema(value_type = String)]
+    pub id: OwnerId,
     /// A user's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<&'d str>,
@@ -53,6 +55,18 @@ pub struct Owner<'d> {
     /// An entitlement's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'d str>,
+}
+
+/// The identifier of whoever holds a key, whichever kind it is.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+pub enum OwnerId {
+    /// A user's.
+    User(UserId),
+    /// A service's.
+    Service(ServiceId),
+    /// An entitlement token's.
+    Entitlement(EntitlementId),
 }
 
 impl<'d> Owner<'d> {
@@ -73,25 +87,37 @@ impl<'d> Owner<'d> {
                 Self {
                     email,
                     slug,
-                    ..owner("user", user.id.to_string())
+                    ..owner("user", OwnerId::User(user.id))
                 }
             }
             Holder::Service { service, .. } => {
                 let service = directory.service(service)?;
                 Self {
                     slug: Some(service.slug.as_str()),
-                    ..owner("service", service.id.to_string())
+                    ..owner("service", OwnerId::Service(service.id))
                 }
             }
             Holder::Entitlement { entitlement, .. } => {
                 let token = directory.entitlement(entitlement)?;
                 Self {
                     name: Some(token.name.as_str()),
-                    ..owner("entitlement", token.id.to_string())
+                    ..owner("entitlement", OwnerId::Entitlement(token.id))
                 }
             }
         })
     }
+}
+
+/// The identifier of a key, or of the service or token whose only key it is.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(untagged)]
+pub enum VerifiedId {
+    /// A user's key.
+    Key(KeyId),
+    /// A service.
+    Service(ServiceId),
+    /// An entitlement token.
+    Entitlement(EntitlementId),
 }
 
 /// The answer to a verification.
@@ -103,7 +129,8 @@ pub struct Verdict<'d> {
     pub code: Code,
     /// When valid: the key, the same through every rotation.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub id: Option<VerifiedId>,
     /// When valid: who holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner<'d>>,
@@ -228,9 +255,9 @@ pub(crate) fn verify<'d>(
         });
     };
     let id = match key.issued.holder {
-        Holder::User { key, .. } => key.to_string(),
-        Holder::Service { service, .. } => service.to_string(),
-        Holder::Entitlement { entitlement, .. } => entitlement.to_string(),
+        Holder::User { key, .. } => VerifiedId::Key(key),
+        Holder::Service { service, .. } => VerifiedId::Service(service),
+        Holder::Entitlement { entitlement, .. } => VerifiedId::Entitlement(entitlement),
     };
     let verdict = Verdict {
         valid: true,

@@ -11,7 +11,7 @@ use crate::id::{EntitlementId, InvitationId, OrgId, ServiceId, TeamId, UserId};
 use crate::member::Invitation;
 use crate::refusal::{Field, Refusal};
 use crate::role::Role;
-use crate::scope::{ScopeEntry, built_in, find_built_in};
+use crate::scope::{Scope, ScopeEntry, built_in, find_built_in};
 use crate::team::Team;
 use crate::text::{DisplayName, Slug};
 use crate::time::Timestamp;
@@ -53,6 +53,17 @@ impl Org {
         find_built_in(scope)
             .map(|entry| entry.minimum_role)
             .or_else(|| self.scopes.get(scope).map(|entry| entry.minimum_role))
+    }
+
+    /// The same for a scope that was parsed, which knows whether it is built in.
+    pub(crate) fn minimum_role_of(&self, scope: &Scope) -> Option<Role> {
+        match scope.built_in() {
+            Some(entry) => Some(entry.minimum_role),
+            None => self
+                .scopes
+                .get(scope.as_str())
+                .map(|entry| entry.minimum_role),
+        }
     }
 
     pub(crate) fn is_last_owner(&self, user: UserId) -> bool {

@@ -55,7 +55,7 @@ impl Directory {
 
     /// Whether this authority sees what belongs to an environment: a test credential only its own.
     pub fn sees(&self, authority: &Authority, environment: Environment) -> bool {
-        match self.environment_of(authority) {
+        match self.proved(authority).environment() {
             Environment::Live => true,
             Environment::Test => environment == Environment::Test,
         }
@@ -69,10 +69,15 @@ impl Directory {
 
     /// The environment of an authority: a key's own; passwords and sessions are live.
     pub fn environment_of(&self, authority: &Authority) -> Environment {
-        authority
-            .credential()
-            .and_then(|id| self.api_key(id))
-            .map_or(Environment::Live, |key| key.issued.environment)
+        self.proved(authority).environment()
+    }
+
+    /// What the authority rests on, looked up once for any number of questions.
+    fn proved(&self, authority: &Authority) -> Proved<'_> {
+        match authority.credential() {
+            None => Proved::Person,
+            Some(id) => self.api_key(id).map_or(Proved::Gone, Proved::Key),
+        }
     }
 
     /// The role of an actor in an organisation. Entitlement tokens have none anywhere.
@@ -133,10 +138,22 @@ impl Directory {
     pub fn effective_scope_names<'d>(&'d self, key: &'d ApiKey, org: &'d Org) -> Vec<&'d str> {
         match &key.scopes {
             Some(scopes) => {
-                let held = scopes
-                    .iter()
-                    .filter(|scope| self.key_holds(key, org, scope.as_str()));
-                held.map(Scope::as_str).collect()
+                let names = scopes.iter();
+                match key.issued.holder {
+                    Holder::User { .. } | Holder::Service { .. } => {
+                        let Some(held) = self.held(key.issued.holder.actor(), org) else {
+                            return Vec::new();
+                        };
+                        let included = names.filter(|scope| {
+                            held.includes(scope.as_str(), org.minimum_role_of(scope))
+                        });
+                        included.map(Scope::as_str).collect()
+                    }
+                    Holder::Entitlement { org: own, .. } if own == org.id => {
+                        names.map(Scope::as_str).collect()
+                    }
+                    Holder::Entitlement { .. } => Vec::new(),
+                }
             }
             None => self.right_names_of(key.issued.holder.actor(), org),
         }
@@ -208,7 +225,8 @@ impl Directory {
         right: &'static str,
     ) -> Result<(), Refusal> {
         let org = self.require_visible(authority, org)?;
-        self.check_names(authority, right)?;
+        let proved = self.proved(authority);
+        proved.check_names(right)?;
         // An entitlement token manages nothing, whatever its scopes are called.
         let manages = !matches!(authority.actor, Actor::Entitlement(_));
         if !manages || !self.has_right(authority.actor, org, right) {
@@ -218,7 +236,7 @@ impl Directory {
                 minimum_role,
             });
         }
-        self.check_not_live_only(authority, right)
+        proved.check_not_live_only(right)
     }
 
     /// Whether this authority may do something in at least one organisation.
@@ -260,14 +278,7 @@ impl Directory {
         authority: &Authority,
         right: &'static str,
     ) -> Result<(), Refusal> {
-        let named = authority
-            .credential()
-            .is_none_or(|id| self.api_key(id).is_some_and(|key| key.names(right)));
-        if named {
-            Ok(())
-        } else {
-            Err(Refusal::InsufficientScope(right))
-        }
+        self.proved(authority).check_names(right)
     }
 
     pub(crate) fn check_not_live_only(
@@ -275,11 +286,7 @@ impl Directory {
         authority: &Authority,
         right: &str,
     ) -> Result<(), Refusal> {
-        let test = self.environment_of(authority) == Environment::Test;
-        if test && LIVE_ONLY.contains(&right) {
-            return Err(Refusal::LiveFromTest);
-        }
-        Ok(())
+        self.proved(authority).check_not_live_only(right)
     }
 
     /// Whether this authority may give or touch a role: none above its own, and a credential with
@@ -438,6 +445,47 @@ impl Directory {
             .flatten()
             .chain(of_token)
             .filter_map(|id| self.org(*id))
+    }
+}
+
+/// What an authority rests on.
+enum Proved<'d> {
+    /// A password, a session or the server itself: nothing that has limits of its own.
+    Person,
+    /// A key.
+    Key(&'d ApiKey),
+    /// A key that is not there any more.
+    Gone,
+}
+
+impl Proved<'_> {
+    /// A key's own environment; the rest is live.
+    fn environment(&self) -> Environment {
+        match self {
+            Self::Key(key) => key.issued.environment,
+            Self::Person | Self::Gone => Environment::Live,
+        }
+    }
+
+    /// Whether the scopes, if there are any, name a right.
+    fn check_names(&self, right: &'static str) -> Result<(), Refusal> {
+        let named = match self {
+            Self::Person => true,
+            Self::Key(key) => key.names(right),
+            Self::Gone => false,
+        };
+        if named {
+            Ok(())
+        } else {
+            Err(Refusal::InsufficientScope(right))
+        }
+    }
+
+    fn check_not_live_only(&self, right: &str) -> Result<(), Refusal> {
+        if self.environment() == Environment::Test && LIVE_ONLY.contains(&right) {
+            return Err(Refusal::LiveFromTest);
+        }
+        Ok(())
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Scope(Name);
 
 #[derive(Clone)]
 enum Name {
-    BuiltIn(&'static str),
+    BuiltIn(&'static BuiltInScope),
     Added(Arc<str>),
 }
 
@@ -36,8 +36,18 @@ impl Scope {
     /// The token.
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Name::BuiltIn(name) => name,
+            Name::BuiltIn(entry) => entry.name,
             Name::Added(name) => name,
+        }
+    }
+}
+
+impl Scope {
+    /// Its entry, if it is one of the built-in scopes; known without a search.
+    pub(crate) fn built_in(&self) -> Option<&'static BuiltInScope> {
+        match &self.0 {
+            Name::BuiltIn(entry) => Some(entry),
+            Name::Added(_) => None,
         }
     }
 }
@@ -85,7 +95,7 @@ impl FromStr for Scope {
                 })
         };
         if let Some(entry) = find_built_in(text) {
-            return Ok(Self(Name::BuiltIn(entry.name)));
+            return Ok(Self(Name::BuiltIn(entry)));
         }
         if text.len() <= SCOPE_CHARS && text.split(':').all(word) {
             Ok(Self(Name::Added(text.into())))

@@ -1,15 +1,16 @@
 //! `POST /v1/keys/verify`: an API asks whether the key it was shown is good.
 
 use core::net::IpAddr;
+use std::borrow::Cow;
 
-use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
 use keyledger_domain::scope::built_in;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::answer;
 use crate::app::App;
-use crate::body::{Fields, Json};
+use crate::body::{Fields, Text};
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
 use crate::usage::passage;
@@ -18,15 +19,14 @@ use crate::verify::{self, Question, Verdict};
 /// The most scopes that may be asked for at once.
 const SCOPES_MAX: usize = 64;
 
-/// Room for an answer with all the built-in scopes in it.
-const VERDICT_BYTES: usize = 1_024;
-
 /// The key that was shown, and what it must be good for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct VerifyKey {
+pub struct VerifyKey<'b> {
     /// The key as it was shown.
-    key: String,
+    #[serde(borrow)]
+    #[schema(value_type = String)]
+    key: Cow<'b, str>,
     /// The scopes it must have, all of them.
     #[serde(default)]
     #[schema(example = json!(["files:read"]))]
@@ -49,9 +49,9 @@ pub struct VerifyKey {
 pub async fn verify_key(
     app: web::Data<App>,
     caller: Caller,
-    Json(body): Json<VerifyKey>,
+    body: Text,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
+    let body: VerifyKey<'_> = body.parse()?;
     let mut fields = Fields::default();
     let ip = body.ip.as_deref().and_then(|ip| {
         let parsed = ip.parse::<IpAddr>().ok();
@@ -76,10 +76,8 @@ pub async fn verify_key(
         passage::required(built_in::KEYS_VERIFY);
         let directory = app.directory();
         let answer = verify::verify(&directory, app.peppers(), caller.authority(), &question)?;
-        let mut verdict = Vec::with_capacity(VERDICT_BYTES);
-        serde_json::to_writer(&mut verdict, &answer.verdict).map_err(|_| Problem::internal())?;
         (
-            verdict,
+            answer::write(&answer.verdict)?,
             answer.pending,
             answer.key.map(|key| (key, answer.verdict.code)),
         )
@@ -92,7 +90,5 @@ pub async fn verify_key(
         // In a box of its own: it is large and rare, and every request's future would carry it.
         Box::pin(app.activate(caller.origin(), id, version)).await?;
     }
-    Ok(HttpResponse::Ok()
-        .content_type(ContentType::json())
-        .body(verdict))
+    Ok(answer::found(verdict))
 }

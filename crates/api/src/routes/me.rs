@@ -6,9 +6,11 @@ use keyledger_domain::{Actor, ApiKey, Environment, Refusal, Scopes};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::answer;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
+use crate::verify::OwnerId;
 
 /// Who the caller is.
 #[derive(Serialize, ToSchema)]
@@ -17,7 +19,8 @@ pub struct Me<'d> {
     #[schema(example = "user")]
     r#type: &'static str,
     /// The identifier.
-    id: String,
+    #[schema(value_type = String)]
+    id: OwnerId,
     /// A user's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'d str>,
@@ -48,9 +51,9 @@ pub async fn read_me(app: web::Data<App>, caller: Caller) -> Result<HttpResponse
     let authority = caller.authority();
     let key = authority.credential().and_then(|id| directory.api_key(id));
     let scopes = key.and_then(|key: &ApiKey| key.scopes.as_ref());
-    let mut me = Me {
-        r#type: "user",
-        id: String::new(),
+    let me = |r#type, id| Me {
+        r#type,
+        id,
         email: None,
         slug: None,
         name: None,
@@ -58,28 +61,34 @@ pub async fn read_me(app: web::Data<App>, caller: Caller) -> Result<HttpResponse
         environment: directory.environment_of(authority),
     };
     let ended = || Problem::from(Refusal::CredentialEnded);
-    match authority.actor {
+    let me = match authority.actor {
         Actor::User(id) => {
             let user = directory.user(id).ok_or_else(ended)?;
-            me.id = id.to_string();
-            me.email = user.email.known().map(Email::as_str);
-            me.slug = user.slug.known().map(Slug::as_str);
-            me.name = user.name.known().map(DisplayName::as_str);
+            Me {
+                email: user.email.known().map(Email::as_str),
+                slug: user.slug.known().map(Slug::as_str),
+                name: user.name.known().map(DisplayName::as_str),
+                ..me("user", OwnerId::User(id))
+            }
         }
         Actor::Service(id) => {
             let service = directory.service(id).ok_or_else(ended)?;
-            me.r#type = "service";
-            me.id = id.to_string();
-            me.slug = Some(service.slug.as_str());
-            me.name = Some(service.name.as_str());
+            Me {
+                slug: Some(service.slug.as_str()),
+                name: Some(service.name.as_str()),
+                ..me("service", OwnerId::Service(id))
+            }
         }
         Actor::Entitlement(id) => {
             let token = directory.entitlement(id).ok_or_else(ended)?;
-            me.r#type = "entitlement";
-            me.id = id.to_string();
-            me.name = Some(token.name.as_str());
+            Me {
+                name: Some(token.name.as_str()),
+                ..me("entitlement", OwnerId::Entitlement(id))
+            }
         }
         Actor::System => return Err(Problem::internal()),
-    }
-    Ok(HttpResponse::Ok().json(me))
+    };
+    let me = answer::write(&me)?;
+    drop(directory);
+    Ok(answer::found(me))
 }

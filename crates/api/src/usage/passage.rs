@@ -7,13 +7,16 @@
 use core::cell::Cell;
 use core::future::Future;
 use core::net::IpAddr;
+use core::pin::Pin;
 
 use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, USER_AGENT};
 use actix_web::web;
+use keyledger_domain::id::RequestId;
 use keyledger_domain::{CredentialId, Timestamp};
 use keyledger_ledger::usage::Outcome;
+use tokio::task::futures::TaskLocalFuture;
 
 use crate::app::App;
 use crate::usage::{Asked, BuiltInSet, Client, Showing};
@@ -27,8 +30,8 @@ struct Shown {
 }
 
 /// See the module's page.
-#[derive(Default)]
 pub(crate) struct Passage {
+    request: RequestId,
     shown: Cell<Option<Shown>>,
     required: Cell<BuiltInSet>,
 }
@@ -37,11 +40,27 @@ tokio::task_local! {
     static PASSAGE: Passage;
 }
 
-/// Answers a request, and tells what it showed on its way.
-pub(crate) async fn follow<F: Future>(answer: F) -> (F::Output, Passage) {
-    let mut scoped = core::pin::pin!(PASSAGE.scope(Passage::default(), answer));
-    let output = scoped.as_mut().await;
-    (output, scoped.take_value().unwrap_or_default())
+/// An answer on its way, with the passage beside it.
+pub(crate) type Followed<F> = TaskLocalFuture<Passage, F>;
+
+/// Follows a request through all that answers it.
+pub(crate) fn follow<F: Future>(request: RequestId, answer: F) -> Followed<F> {
+    let passage = Passage {
+        request,
+        shown: Cell::default(),
+        required: Cell::default(),
+    };
+    PASSAGE.scope(passage, answer)
+}
+
+/// What was gathered, once the answer is there.
+pub(crate) fn gathered<F: Future>(followed: Pin<&mut Followed<F>>) -> Passage {
+    followed.take_value().expect("taken once")
+}
+
+/// The request that is being answered, which the edge gave its id.
+pub(crate) fn request() -> RequestId {
+    PASSAGE.with(|passage| passage.request)
 }
 
 /// Notes the key that let this request in. Outside of a request there is nobody to be counted.
@@ -99,16 +118,19 @@ mod tests {
 
     #[actix_web::test]
     async fn requests_that_take_turns_do_not_see_each_other() {
-        let one = follow(async {
+        let id = RequestId::from_bytes([7; 16]);
+        let mut one = core::pin::pin!(follow(id, async {
             required("files:read");
             tokio::task::yield_now().await;
             required("keys:read");
-        });
-        let other = follow(async {
+            assert_eq!(request(), id);
+        }));
+        let mut other = core::pin::pin!(follow(RequestId::from_bytes([8; 16]), async {
             required("files:write");
             tokio::task::yield_now().await;
-        });
-        let (((), one), ((), other)) = tokio::join!(one, other);
+        }));
+        tokio::join!(one.as_mut(), other.as_mut());
+        let (one, other) = (gathered(one), gathered(other));
         let names = |passage: &Passage| passage.required.get().names().collect::<Vec<_>>();
         assert_eq!(names(&one), ["files:read", "keys:read"]);
         assert_eq!(names(&other), ["files:write"]);
