@@ -51,6 +51,7 @@ mod v1 {
         mod members;
         mod services;
         mod teams;
+        mod usage;
     }
     mod scopes;
     mod user {

@@ -50,6 +50,11 @@ pub struct Lookups {
 }
 
 impl Lookups {
+    /// The state behind the disk. Hold it briefly and never across an await.
+    pub(crate) fn directory(&self) -> RwLockReadGuard<'_, Directory> {
+        self.directory.read()
+    }
+
     /// Look-ups that start at a state which was replayed.
     pub fn new(directory: Directory, events: EventIndex) -> Self {
         Self {
@@ -89,6 +94,8 @@ pub struct Parts {
     pub rng: SystemRandom,
     /// The code that lets the first owner in, as long as there is none.
     pub setup_code: SetUpCode,
+    /// What keys do.
+    pub usage: Arc<Usage>,
     /// What the binary decided.
     pub settings: Settings,
 }
@@ -99,7 +106,6 @@ pub struct App {
     passwords: Passwords,
     record_readers: Places<()>,
     csrf: SubKey,
-    usage: Usage,
 }
 
 impl App {
@@ -115,7 +121,6 @@ impl App {
             passwords,
             record_readers: Places::new(RECORD_READERS_MAX, RECORD_READERS_WAITING_MAX),
             csrf,
-            usage: Usage::default(),
         })
     }
 
@@ -158,7 +163,7 @@ impl App {
 
     /// The state behind the disk. Hold it briefly and never across an await.
     pub fn directory(&self) -> RwLockReadGuard<'_, Directory> {
-        self.parts.lookups.directory.read()
+        self.parts.lookups.directory()
     }
 
     /// Which records an organisation's auditors may read.
@@ -193,7 +198,12 @@ impl App {
 
     /// What keys do: last uses, counts, scopes.
     pub fn usage(&self) -> &Usage {
-        &self.usage
+        &self.parts.usage
+    }
+
+    /// The same, for work on another thread.
+    pub(crate) fn usage_shared(&self) -> Arc<Usage> {
+        Arc::clone(&self.parts.usage)
     }
 
     /// What the binary decided.

@@ -31,4 +31,4 @@ pub mod verify;
 pub use app::{App, Lookups, LookupsFeed, Parts, Settings};
 pub use event_index::EventIndex;
 pub use setup_code::SetUpCode;
-pub use usage::Usage;
+pub use usage::{KeeperParts, Usage, UsageKeeper};

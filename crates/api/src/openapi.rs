@@ -17,8 +17,8 @@ use utoipa::openapi::{Content, Ref, RefOr, Required, Response, ResponseBuilder, 
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    entitlements, events, health, invitations, keys, me, members, paths, scopes, services, set_up,
-    teams, user, user_keys, user_tokens, workspaces,
+    entitlements, events, health, invitations, key_usage, keys, me, members, paths, scopes,
+    services, set_up, teams, user, user_keys, user_tokens, workspaces,
 };
 
 const JSON: &str = "application/json";
@@ -39,6 +39,7 @@ pub(crate) const PATH: &str = "/openapi.json";
     ),
     paths(
         keys::verify_key,
+        key_usage::read_key_usage,
         me::read_me,
         user::read_self,
         user::read_user,
@@ -84,6 +85,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         entitlements::delete_entitlement,
         entitlements::refresh_entitlement,
         entitlements::undo_entitlement_refresh,
+        key_usage::list_org_usage,
         scopes::list_scopes,
         scopes::create_scope,
         events::list_events,

@@ -10,6 +10,7 @@ pub mod events;
 pub mod health;
 pub mod invitations;
 pub mod key_state;
+pub mod key_usage;
 pub mod keys;
 pub mod me;
 pub mod members;
@@ -35,6 +36,7 @@ pub(crate) mod paths {
 
     pub(crate) const ALL: &[Paths] = &[
         VERIFY,
+        KEY_USAGE,
         ME,
         SELF,
         USER,
@@ -60,6 +62,7 @@ pub(crate) mod paths {
         ENTITLEMENTS,
         ENTITLEMENT,
         ENTITLEMENT_REFRESH,
+        ORG_USAGE,
         SCOPES,
         EVENTS,
         EVENT,
@@ -69,6 +72,7 @@ pub(crate) mod paths {
     ];
 
     pub(crate) const VERIFY: Paths = &[super::VERIFY];
+    pub(crate) const KEY_USAGE: Paths = &["/v1/keys/{id}/usage"];
     pub(crate) const ME: Paths = &["/v1/me", "/api/v1/users/me"];
     pub(crate) const SELF: Paths = &["/v1/user/self", "/user/self"];
     pub(crate) const USER: Paths = &["/v1/user", "/user"];
@@ -106,6 +110,7 @@ pub(crate) mod paths {
     pub(crate) const ENTITLEMENTS: Paths = &["/v1/orgs/{org}/entitlements"];
     pub(crate) const ENTITLEMENT: Paths = &["/v1/orgs/{org}/entitlements/{id}"];
     pub(crate) const ENTITLEMENT_REFRESH: Paths = &["/v1/orgs/{org}/entitlements/{id}/refresh"];
+    pub(crate) const ORG_USAGE: Paths = &["/v1/orgs/{org}/usage"];
     pub(crate) const SCOPES: Paths = &["/v1/scopes"];
     pub(crate) const EVENTS: Paths = &["/v1/events"];
     pub(crate) const EVENT: Paths = &["/v1/events/{position}"];
@@ -118,6 +123,8 @@ pub(crate) mod paths {
 pub fn configure(config: &mut ServiceConfig) {
     config
         .service(at(paths::VERIFY).post(keys::verify_key).done())
+        .service(at(paths::KEY_USAGE).get(key_usage::read_key_usage).done())
+        .service(at(paths::ORG_USAGE).get(key_usage::list_org_usage).done())
         .service(at(paths::ME).get(me::read_me).done())
         .service(at(paths::SELF).get(user::read_self).done())
         .service(at(paths::USER).get(user::read_user).done())

@@ -4,21 +4,29 @@
 //!
 //! One shard's lock is held for some tens of nanoseconds, and a key that is known costs no allocation.
 
+mod keeper;
+mod news;
 pub(crate) mod passage;
 
 use core::net::IpAddr;
+use std::collections::BTreeMap;
+use std::io;
 
 use ahash::HashMap;
+use keyledger_domain::key_use::NETWORKS_MAX;
 use keyledger_domain::scope::BUILT_IN;
 use keyledger_domain::{Actor, CredentialId, Directory, Timestamp};
 use keyledger_ledger::usage::{
-    ADDED_SCOPES_MAX, Counts, LastUse, Outcome, ScopesUsed, UsedBy, hour_of,
+    ADDED_SCOPES_MAX, Counts, LastUse, Outcome, Period, ScopesUsed, UsedBy, hour_of,
 };
+use keyledger_ledger::usage_store::{StoredUse, UsageStore, UseChange};
 use parking_lot::Mutex;
 
 use crate::app::App;
 use crate::caller::{Caller, Origin};
 use crate::lookup::{self, NoGood};
+pub use crate::usage::keeper::{GONE_KEPT_SECONDS, KeeperParts, SOURCE_KEPT_SECONDS, UsageKeeper};
+use crate::usage::news::{FirstUse, Network, News, NewsOrigin};
 use crate::verify::{Code, Question};
 
 /// A power of two: enough that two workers rarely want the same.
@@ -29,6 +37,40 @@ const CLIENT_BYTES_MAX: usize = 128;
 
 // A bit for each built-in scope.
 const _: () = assert!(BUILT_IN.len() <= 64);
+
+/// The shortest periods that somebody asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Granularity {
+    Hour,
+    Day,
+    Month,
+}
+
+impl Granularity {
+    /// The period itself, or the one around it that is as long as asked for.
+    fn at_least(self, period: Period) -> Period {
+        match (self, period) {
+            (Self::Day, Period::Hour(_)) | (Self::Month, Period::Day(_)) => {
+                period.larger().unwrap_or(period)
+            }
+            (Self::Month, Period::Hour(_)) => {
+                let day = period.larger();
+                day.and_then(Period::larger).unwrap_or(period)
+            }
+            (Self::Hour, _)
+            | (Self::Day, Period::Day(_) | Period::Month(_))
+            | (Self::Month, Period::Month(_)) => period,
+        }
+    }
+}
+
+/// A span of time, and how finely it is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) since: Timestamp,
+    pub(crate) until: Timestamp,
+    pub(crate) granularity: Granularity,
+}
 
 /// Who shows a key, as a request tells it.
 #[derive(Clone, Copy)]
@@ -92,6 +134,10 @@ struct KeyUse {
     source: Option<IpAddr>,
     asker: Option<Actor>,
     agent: String,
+    /// The networks that the ledger was told of since the start, or knew already.
+    networks: Vec<Network>,
+    /// Whether it was told of any use at all.
+    noted: bool,
     built_in: BuiltInSet,
     added: Vec<Box<str>>,
     unasked: bool,
@@ -99,6 +145,8 @@ struct KeyUse {
     /// What was counted in `hour` and is not stored yet.
     pending: Counts,
     hour: u32,
+    /// Whether it is in the list of what has to be written.
+    is_listed: bool,
 }
 
 impl KeyUse {
@@ -136,6 +184,13 @@ impl KeyUse {
         }
     }
 
+    fn is_news(&self, network: Option<Network>) -> bool {
+        let is_new = |network: Network| {
+            self.networks.len() < NETWORKS_MAX && !self.networks.contains(&network)
+        };
+        !self.noted || network.is_some_and(is_new)
+    }
+
     fn note(&mut self, asked: Asked<'_>) {
         match asked {
             Asked::Nothing => {}
@@ -159,6 +214,45 @@ impl KeyUse {
             self.added.push(name.into());
         } else {
             self.overflowed = true;
+        }
+    }
+
+    fn from_stored(stored: &StoredUse) -> Self {
+        let mut key = Self {
+            unasked: stored.scopes.unasked,
+            overflowed: stored.scopes.overflowed,
+            ..Self::default()
+        };
+        // A scope that was built in when it was stored, and no longer is, is one of the others.
+        for name in &stored.scopes.names {
+            if !key.built_in.add(name) {
+                key.note_added(name);
+            }
+        }
+        if let Some(last) = &stored.last {
+            key.last_at = Some(last.at);
+            key.source = last.source;
+            match &last.client {
+                Some(UsedBy::Asker(actor)) => key.asker = Some(*actor),
+                Some(UsedBy::Agent(agent)) => key.agent.push_str(agent),
+                None => {}
+            }
+        }
+        key
+    }
+
+    fn change(&mut self, id: CredentialId) -> UseChange {
+        self.is_listed = false;
+        let pending = core::mem::take(&mut self.pending);
+        UseChange {
+            id,
+            last: self.last(),
+            scopes: self.scopes(),
+            counted: if pending.is_empty() {
+                Vec::new()
+            } else {
+                vec![(self.hour, pending)]
+            },
         }
     }
 
@@ -201,34 +295,90 @@ struct Shard {
     keys: HashMap<CredentialId, KeyUse>,
     /// What was counted in an hour that was over before it was stored.
     rolled: Vec<(CredentialId, u32, Counts)>,
+    /// The keys that have to be written.
+    changed: Vec<CredentialId>,
 }
 
 /// The counters of all keys.
 pub struct Usage {
     shards: Vec<Mutex<Shard>>,
+    store: Option<UsageStore>,
+    news: News,
+    /// Held while counts are on their way to the disk, and by those who read both ends.
+    writing: Mutex<()>,
 }
 
 impl Default for Usage {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            store: None,
+            news: News::default(),
+            writing: Mutex::default(),
         }
     }
 }
 
 impl Usage {
+    /// Counters that go on from what is stored.
+    ///
+    /// # Errors
+    /// If the store breaks while it is read.
+    pub fn on(store: UsageStore) -> io::Result<Self> {
+        let mut usage = Self::default();
+        store.load(&mut |stored| {
+            let mut shard = usage.shard(stored.id).lock();
+            shard.keys.insert(stored.id, KeyUse::from_stored(&stored));
+        })?;
+        usage.store = Some(store);
+        Ok(usage)
+    }
+
+    /// Where it is stored; `None` if there is no such place.
+    pub(crate) fn store(&self) -> Option<&UsageStore> {
+        self.store.as_ref()
+    }
+
     /// Counts one showing of a key that exists. Strangers choose no ids here: what nobody made is
     /// never counted, so the number of keys bounds the memory.
-    pub(crate) fn record(&self, showing: &Showing<'_>) {
+    ///
+    /// `origin` is asked only where there may be something that the ledger does not know.
+    pub(crate) fn record(&self, showing: &Showing<'_>, origin: impl FnOnce() -> NewsOrigin) {
         let mut shard = self.shard(showing.id).lock();
-        let Shard { keys, rolled } = &mut *shard;
+        let Shard {
+            keys,
+            rolled,
+            changed,
+        } = &mut *shard;
         let key = keys.entry(showing.id).or_default();
         if let Some((hour, counts)) = key.count(showing.outcome, showing.at) {
             rolled.push((showing.id, hour, counts));
         }
+        if !key.is_listed {
+            key.is_listed = true;
+            changed.push(showing.id);
+        }
         if showing.outcome.is_use() {
             key.use_by(showing);
             key.note(showing.asked);
+            let network = showing.source.map(Network::of);
+            if key.is_news(network) && self.news.offer(showing, origin) {
+                key.noted = true;
+                key.networks.extend(network);
+            }
+        }
+    }
+
+    /// What the ledger may not know yet.
+    fn take_news(&self) -> Vec<FirstUse> {
+        self.news.take()
+    }
+
+    /// The ledger could not be told; the next use tells it again.
+    fn give_back(&self, first: &FirstUse) {
+        if let Some(key) = self.shard(first.id).lock().keys.get_mut(&first.id) {
+            key.noted = false;
+            key.networks.retain(|known| Some(*known) != first.network());
         }
     }
 
@@ -250,13 +400,17 @@ impl Usage {
             | Code::IpNotAllowed
             | Code::RateLimited => Asked::Nothing,
         };
-        self.record(&Showing {
+        let showing = Showing {
             id,
             at: question.now,
             source: question.ip,
             client: Client::Asker(caller.authority().actor),
             outcome: outcome_of(code),
             asked,
+        };
+        self.record(&showing, || NewsOrigin {
+            request: caller.origin().request(),
+            client: caller.origin().client(),
         });
     }
 
@@ -274,6 +428,126 @@ impl Usage {
     pub fn scopes_used(&self, id: CredentialId) -> ScopesUsed {
         let shard = self.shard(id).lock();
         shard.keys.get(&id).map(KeyUse::scopes).unwrap_or_default()
+    }
+
+    /// What has to be written since this was asked last.
+    fn take_changes(&self) -> Vec<UseChange> {
+        let mut changes = Vec::new();
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let Shard {
+                keys,
+                rolled,
+                changed,
+            } = &mut *shard;
+            let first = changes.len();
+            // Drained, not taken: the room in the list is needed again.
+            for id in changed.drain(..) {
+                if let Some(key) = keys.get_mut(&id) {
+                    changes.push(key.change(id));
+                }
+            }
+            for (id, hour, counts) in rolled.drain(..) {
+                let change = changes[first..].iter_mut().find(|change| change.id == id);
+                if let Some(change) = change {
+                    change.counted.push((hour, counts));
+                }
+            }
+        }
+        changes
+    }
+
+    /// What was counted of a key between two instants, by the shortest periods that are kept and
+    /// not shorter than asked for, the oldest first. It reads the disk: not on a thread that answers.
+    pub(crate) fn series(
+        &self,
+        id: CredentialId,
+        span: &Span,
+    ) -> BTreeMap<Timestamp, (Period, Counts)> {
+        let mut series: BTreeMap<Timestamp, (Period, Counts)> = BTreeMap::new();
+        let mut add = |period: Period, counts: Counts| {
+            let period = span.granularity.at_least(period);
+            let (_, sum) = series
+                .entry(period.start())
+                .or_insert_with(|| (period, Counts::default()));
+            *sum += counts;
+        };
+        // What is on its way from memory to the disk must be seen in one of the two.
+        let _writing = self.writing.lock();
+        if let Some(store) = &self.store {
+            match store.series(id, span.since, span.until) {
+                Ok(buckets) => buckets
+                    .into_iter()
+                    .for_each(|bucket| add(bucket.period, bucket.counts)),
+                Err(error) => tracing::warn!(%error, "stored usage cannot be read"),
+            }
+        }
+        for (hour, counts) in self.pending(id) {
+            let period = Period::Hour(hour);
+            if period.end() > span.since && period.start() < span.until {
+                add(period, counts);
+            }
+        }
+        series
+    }
+
+    /// All that was ever counted of a key. It reads the disk: not on a thread that answers.
+    pub(crate) fn totals(&self, id: CredentialId) -> Counts {
+        let _writing = self.writing.lock();
+        let stored = self.store.as_ref().map(|store| store.totals(id));
+        let mut totals = match stored {
+            None => Counts::default(),
+            Some(Ok(totals)) => totals,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "stored usage cannot be read");
+                Counts::default()
+            }
+        };
+        for (_, counts) in self.pending(id) {
+            totals += counts;
+        }
+        totals
+    }
+
+    /// What is counted of a key and not stored yet, by hour.
+    fn pending(&self, id: CredentialId) -> Vec<(u32, Counts)> {
+        let shard = self.shard(id).lock();
+        let rolled = shard.rolled.iter().filter(|(key, ..)| *key == id);
+        let mut pending: Vec<_> = rolled.map(|(_, hour, counts)| (*hour, *counts)).collect();
+        if let Some(key) = shard.keys.get(&id).filter(|key| !key.pending.is_empty()) {
+            pending.push((key.hour, key.pending));
+        }
+        pending
+    }
+
+    /// All keys of which anything is known.
+    fn ids(&self) -> Vec<CredentialId> {
+        let of = |shard: &Mutex<Shard>| shard.lock().keys.keys().copied().collect::<Vec<_>>();
+        self.shards.iter().flat_map(of).collect()
+    }
+
+    fn forget(&self, id: CredentialId) {
+        self.shard(id).lock().keys.remove(&id);
+    }
+
+    /// Forgets from where and by whom a key was used, where its last use is past.
+    fn forget_sources(&self, is_past: impl Fn(Timestamp) -> bool) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let Shard { keys, changed, .. } = &mut *shard;
+            for (id, key) in keys {
+                let has_any = key.source.is_some() || key.asker.is_some() || !key.agent.is_empty();
+                if has_any && key.last_at.is_some_and(&is_past) {
+                    key.source = None;
+                    key.asker = None;
+                    key.agent = String::new();
+                    if !key.is_listed {
+                        key.is_listed = true;
+                        changed.push(*id);
+                    }
+                }
+            }
+        }
     }
 
     fn shard(&self, id: CredentialId) -> &Mutex<Shard> {
@@ -309,13 +583,17 @@ impl App {
         at: Timestamp,
     ) {
         if let Some(key) = lookup::claimed(directory, shown) {
-            self.usage().record(&Showing {
+            let showing = Showing {
                 id: key.issued.id,
                 at,
                 source: origin.source(),
                 client: Client::Agent(None),
                 outcome: outcome_of(reason.into()),
                 asked: Asked::Nothing,
+            };
+            self.usage().record(&showing, || NewsOrigin {
+                request: origin.request(),
+                client: origin.client(),
             });
         }
     }
@@ -325,6 +603,8 @@ impl App {
 mod tests {
     use std::time::Instant;
 
+    use keyledger_domain::id::RequestId;
+
     use super::*;
 
     fn key(number: u32) -> CredentialId {
@@ -333,6 +613,13 @@ mod tests {
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    fn record(usage: &Usage, showing: &Showing<'_>) {
+        usage.record(showing, || NewsOrigin {
+            request: RequestId::from_random([7; 16]),
+            client: None,
+        });
     }
 
     fn showing(id: CredentialId, seconds: i64, outcome: Outcome) -> Showing<'static> {
@@ -350,7 +637,7 @@ mod tests {
     fn only_a_good_secret_in_good_standing_is_a_use() {
         for outcome in Outcome::ALL {
             let usage = Usage::default();
-            usage.record(&showing(key(1), 10, outcome));
+            record(&usage, &showing(key(1), 10, outcome));
             let last = usage.last_use(key(1));
             assert_eq!(last.is_some(), outcome.is_use(), "{outcome:?}");
             if let Some(last) = last {
@@ -364,8 +651,8 @@ mod tests {
     #[test]
     fn a_request_that_was_overtaken_does_not_set_the_last_use_back() {
         let usage = Usage::default();
-        usage.record(&showing(key(1), 20, Outcome::Valid));
-        usage.record(&showing(key(1), 10, Outcome::Valid));
+        record(&usage, &showing(key(1), 20, Outcome::Valid));
+        record(&usage, &showing(key(1), 10, Outcome::Valid));
         assert_eq!(usage.last_used_at(key(1)), Some(at(20)));
         assert_eq!(usage.last_used_at(key(2)), None);
     }
@@ -375,10 +662,13 @@ mod tests {
         let usage = Usage::default();
         let hostile = [b"x\r\n\x1b[31m".as_slice(), &[b'y'; 4_000]].concat();
         let client = Client::Agent(Some(&hostile));
-        usage.record(&Showing {
-            client,
-            ..showing(key(1), 1, Outcome::Accepted)
-        });
+        record(
+            &usage,
+            &Showing {
+                client,
+                ..showing(key(1), 1, Outcome::Accepted)
+            },
+        );
         let Some(UsedBy::Agent(name)) = usage.last_use(key(1)).and_then(|last| last.client) else {
             panic!("a name is kept")
         };
@@ -390,10 +680,13 @@ mod tests {
     fn scopes_are_remembered_by_name_and_bounded() {
         let usage = Usage::default();
         let named = |names: &[String]| {
-            usage.record(&Showing {
-                asked: Asked::Named(names),
-                ..showing(key(1), 1, Outcome::Valid)
-            });
+            record(
+                &usage,
+                &Showing {
+                    asked: Asked::Named(names),
+                    ..showing(key(1), 1, Outcome::Valid)
+                },
+            );
         };
         named(&["files:read".to_owned(), "own:scope".to_owned()]);
         assert_eq!(
@@ -413,15 +706,52 @@ mod tests {
         assert!(scopes.overflowed);
         // What it was refused for it was not used for.
         let refused = ["files:write".to_owned()];
-        usage.record(&Showing {
-            asked: Asked::Nothing,
-            ..showing(key(2), 1, Outcome::InsufficientScope)
-        });
-        usage.record(&Showing {
-            asked: Asked::Named(&refused),
-            ..showing(key(2), 1, Outcome::WrongSecret)
-        });
+        record(
+            &usage,
+            &Showing {
+                asked: Asked::Nothing,
+                ..showing(key(2), 1, Outcome::InsufficientScope)
+            },
+        );
+        record(
+            &usage,
+            &Showing {
+                asked: Asked::Named(&refused),
+                ..showing(key(2), 1, Outcome::WrongSecret)
+            },
+        );
         assert_eq!(usage.scopes_used(key(2)), ScopesUsed::default());
+    }
+
+    #[test]
+    fn the_ledger_is_told_once_of_each_network_and_again_if_it_was_not_told() {
+        let usage = Usage::default();
+        let from = |source: [u8; 4]| {
+            record(
+                &usage,
+                &Showing {
+                    source: Some(source.into()),
+                    ..showing(key(1), 1, Outcome::Valid)
+                },
+            );
+        };
+        let told = || -> Vec<_> {
+            let news = usage.take_news();
+            news.iter().map(|first| first.source).collect()
+        };
+        from([203, 0, 113, 7]);
+        from([203, 0, 113, 200]);
+        assert_eq!(told(), [Some([203, 0, 113, 7].into())]);
+        from([203, 0, 114, 7]);
+        from([203, 0, 113, 7]);
+        assert_eq!(told(), [Some([203, 0, 114, 7].into())]);
+        from([198, 51, 100, 1]);
+        let failed = usage.take_news();
+        usage.give_back(&failed[0]);
+        from([198, 51, 100, 2]);
+        assert_eq!(told(), [Some([198, 51, 100, 2].into())]);
+        (0..200).for_each(|number| from([10, 0, number, 1]));
+        assert_eq!(told().len(), NETWORKS_MAX - 3);
     }
 
     /// Goal: the hot path stays cheap. The bound is generous, for a busy machine and a debug build;
@@ -432,10 +762,13 @@ mod tests {
         let rounds: u32 = 200_000;
         let scopes = ["files:read".to_owned()];
         let count = |number: u32| {
-            usage.record(&Showing {
-                asked: Asked::Named(&scopes),
-                ..showing(key(number % 1_000), i64::from(number), Outcome::Valid)
-            });
+            record(
+                &usage,
+                &Showing {
+                    asked: Asked::Named(&scopes),
+                    ..showing(key(number % 1_000), i64::from(number), Outcome::Valid)
+                },
+            );
         };
         (0..1_000).for_each(count);
         let begun = Instant::now();

@@ -7,6 +7,7 @@ use crate::api_key::{
 use crate::directory::Directory;
 use crate::entitlement::{CreateEntitlement, RevokeEntitlement};
 use crate::event::Event;
+use crate::key_use::NoteApiKeyUse;
 use crate::member::{
     AcceptInvitation, AddMember, ChangeMemberRole, InviteMember, RemoveMember, RevokeInvitation,
 };
@@ -67,6 +68,7 @@ commands! {
     RevealApiKey,
     StartSession,
     EndSession,
+    NoteApiKeyUse,
 }
 
 /// Decides a command: what happens, nothing because it is so already, or why not.
@@ -118,5 +120,6 @@ pub fn decide(
         Command::RevealApiKey(c) => directory.decide_reveal_api_key(authority, c),
         Command::StartSession(c) => directory.decide_start_session(authority, c, now),
         Command::EndSession(c) => directory.decide_end_session(authority, c),
+        Command::NoteApiKeyUse(c) => directory.decide_note_api_key_use(authority, c),
     }
 }

@@ -9,6 +9,7 @@ use crate::credential::CredentialId;
 use crate::entitlement::Entitlement;
 use crate::event::{Event, Record};
 use crate::id::{EntitlementId, InvitationId, KeyId, OrgId, ServiceId, SessionId, UserId};
+use crate::key_use::KeyUse;
 use crate::org::Org;
 use crate::position::Position;
 use crate::service::Service;
@@ -40,6 +41,8 @@ pub struct Directory {
     /// Every key that ever was; the dead ones too, so that they are told from those that never were.
     pub(crate) api_keys: HashMap<CredentialId, ApiKey>,
     pub(crate) sessions: HashMap<SessionId, Session>,
+    /// Of every key that was ever used.
+    pub(crate) key_uses: HashMap<CredentialId, KeyUse>,
 }
 
 impl Directory {
@@ -167,6 +170,8 @@ impl Directory {
             Event::ApiKeyRevealed(e) => self.orgs_of_api_key(e.id),
             Event::SessionStarted(e) => self.orgs_of_actor(Actor::User(e.user)),
             Event::SessionEnded(e) => self.orgs_of_actor(Actor::User(e.user)),
+            Event::ApiKeyFirstUsed(e) => self.orgs_of_api_key(e.id),
+            Event::ApiKeyNetworkFirstSeen(e) => self.orgs_of_api_key(e.id),
         }
     }
 
@@ -227,6 +232,8 @@ impl Directory {
             Event::ApiKeyRevealed(e) => of_api_key(e.id),
             Event::SessionStarted(e) => Target::Session(e.session),
             Event::SessionEnded(e) => Target::Session(e.session),
+            Event::ApiKeyFirstUsed(e) => of_api_key(e.id),
+            Event::ApiKeyNetworkFirstSeen(e) => of_api_key(e.id),
         }
     }
 
@@ -277,6 +284,8 @@ impl Directory {
             Event::ApiKeyRevealed(_) => {}
             Event::SessionStarted(e) => self.apply_session_started(e, at),
             Event::SessionEnded(e) => self.apply_session_ended(*e),
+            Event::ApiKeyFirstUsed(e) => self.apply_api_key_first_used(*e),
+            Event::ApiKeyNetworkFirstSeen(e) => self.apply_api_key_network_first_seen(*e),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::api_key::{
 };
 use crate::entitlement::{EntitlementCreated, EntitlementRevoked};
 use crate::id::OrgId;
+use crate::key_use::{ApiKeyFirstUsed, ApiKeyNetworkFirstSeen};
 use crate::member::{
     InvitationAccepted, InvitationRevoked, MemberAdded, MemberInvited, MemberRemoved,
     MemberRoleChanged,
@@ -101,4 +102,6 @@ events! {
     ApiKeyRevealed,
     SessionStarted,
     SessionEnded,
+    ApiKeyFirstUsed,
+    ApiKeyNetworkFirstSeen,
 }

@@ -26,6 +26,7 @@ pub mod directory;
 pub mod entitlement;
 pub mod event;
 pub mod id;
+pub mod key_use;
 pub mod member;
 pub mod org;
 pub mod personal;

@@ -11,9 +11,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyledger_api::edge::RequestIds;
 use keyledger_api::server::{self, ServerOptions, Starting};
-use keyledger_api::{App, EventIndex, Lookups, LookupsFeed, Parts, SetUpCode, Settings};
+use keyledger_api::{
+    App, EventIndex, KeeperParts, Lookups, LookupsFeed, Parts, SetUpCode, Settings, Usage,
+    UsageKeeper,
+};
 use keyledger_ledger::folder::Paths;
-use keyledger_ledger::{Ledger, OpenOptions, Opened};
+use keyledger_ledger::key_file::Purpose;
+use keyledger_ledger::usage_store::UsageStore;
+use keyledger_ledger::{KeyFile, Ledger, OpenOptions, Opened};
 use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error as ThisError;
 
@@ -81,6 +86,15 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         (true, None) => setup_code.wait(&rng, &config.issuer)?,
         (true, Some(_)) | (false, _) => setup_code.take_away(),
     };
+    let usage = Arc::new(open_usage(&config.data_dir, &key_file));
+    let usage_keeper = UsageKeeper::start(KeeperParts {
+        usage: Arc::clone(&usage),
+        lookups: Arc::clone(&lookups),
+        committer: committer.clone(),
+        network_key: key_file.sub_key(Purpose::NetworkTag),
+        clock: Arc::<WallClock>::clone(&clock),
+        rng: rng.clone(),
+    })?;
     let app = App::new(Parts {
         committer: committer.clone(),
         lookups,
@@ -89,6 +103,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         clock,
         rng: rng.clone(),
         setup_code: code,
+        usage,
         settings: Settings {
             issuer: config.issuer.clone(),
             password_places: config.password_places,
@@ -109,10 +124,21 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
     };
     let ids = RequestIds::new(draw(&rng)?);
     server::run(options, app, ids, committer)?;
+    usage_keeper.stop();
     // Whatever was answered is durable already; this writes the clean head, so that the next start
     // need not copy the store before it opens it. It fails if the committer had ended by itself.
     committer_thread.stop()?;
     Ok(())
+}
+
+/// Opens the counters. They are no reason not to start: without a place for them, what keys do is
+/// counted in memory until the next start.
+fn open_usage(data_dir: &Path, key_file: &KeyFile) -> Usage {
+    let opened = UsageStore::open(&Paths::new(data_dir), key_file).and_then(Usage::on);
+    opened.unwrap_or_else(|error| {
+        tracing::error!(%error, "usage is counted in memory only until the next start");
+        Usage::default()
+    })
 }
 
 fn replay(

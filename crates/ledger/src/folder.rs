@@ -7,6 +7,7 @@
 //! keys/setup.key   the one-time code, until there is an owner
 //! head             how far the ledger has come                     events/          sled: the ledger
 //! snapshots/       to start quickly; may be lost                   events.manifest  after a clean stop
+//! usage/           sled: counts and last uses; may be lost
 //! ```
 //!
 //! **The first start** makes the keys in `keys.new/`, then `FORMAT` and `head`, syncs them, renames
@@ -226,6 +227,16 @@ impl Paths {
     /// The one-time code of whoever makes the first owner; it is gone once there is one.
     pub fn setup_code(&self) -> PathBuf {
         self.keys().join("setup.key")
+    }
+
+    /// sled's folder of the counters; see [`usage_store`](crate::usage_store).
+    pub fn usage(&self) -> PathBuf {
+        self.root.join("usage")
+    }
+
+    /// Counters that did not open, until the next that do not.
+    pub(crate) fn usage_damaged(&self) -> PathBuf {
+        self.root.join("usage.damaged")
     }
 
     fn keys_unfinished(&self) -> PathBuf {

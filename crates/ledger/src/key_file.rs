@@ -99,6 +99,10 @@ pub enum Purpose {
     SnapshotSeal,
     /// The hidden field that proves a form came from us.
     Csrf,
+    /// The AES-256-GCM key that seals where and by whom a key was last used.
+    UsageSeal,
+    /// The tag that stands in a record for a network that a key was used from.
+    NetworkTag,
     /// The check value in `FORMAT`, which binds the folder to its key file.
     FolderCheck,
 }
@@ -111,6 +115,8 @@ impl Purpose {
             Self::HeadTag => "keyledger 2026-11 head tag",
             Self::SnapshotSeal => "keyledger 2026-11 snapshot seal",
             Self::Csrf => "keyledger 2026-11 csrf field",
+            Self::UsageSeal => "keyledger 2026-11 usage seal",
+            Self::NetworkTag => "keyledger 2026-11 network tag",
             Self::FolderCheck => "keyledger 2026-11 folder check value",
         }
     }

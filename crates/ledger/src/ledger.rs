@@ -106,7 +106,7 @@ pub struct KeyFile {
 }
 
 impl KeyFile {
-    fn new(master_key: MasterKey) -> Self {
+    pub(crate) fn new(master_key: MasterKey) -> Self {
         let vault = Vault::new(master_key.sealing());
         Self { master_key, vault }
     }

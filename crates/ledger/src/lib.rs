@@ -28,6 +28,7 @@ pub mod opening;
 pub mod sled_store;
 pub mod store;
 pub mod usage;
+pub mod usage_store;
 
 #[cfg(any(test, feature = "faults"))]
 pub mod faulty_store;

@@ -34,6 +34,7 @@ use keyledger_domain::{Position, Record};
 use thiserror::Error;
 
 pub use crate::record::head::RecordHead;
+pub(crate) use crate::record::part::{ActorV1, Part};
 pub use crate::record::personal::Persons;
 
 use crate::key_file::NoRandomness;

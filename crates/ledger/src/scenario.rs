@@ -8,6 +8,7 @@ use keyledger_domain::api_key::{
 };
 use keyledger_domain::entitlement::{CreateEntitlement, RevokeEntitlement};
 use keyledger_domain::id::{OrgId, RequestId, UserId};
+use keyledger_domain::key_use::{NetworkTag, NoteApiKeyUse};
 use keyledger_domain::member::{
     AcceptInvitation, AddMember, ChangeMemberRole, InviteMember, RemoveMember, RevokeInvitation,
 };
@@ -335,6 +336,14 @@ pub(crate) fn steps() -> Vec<Submission> {
         name: text("Ada & Sons"),
     };
     step(of(ada), create.into());
+
+    for network in [1, 2] {
+        let note = NoteApiKeyUse {
+            id: credential("Entitled2"),
+            network: Some(NetworkTag::from_bytes([network; 8])),
+        };
+        step(Authority::SYSTEM, note.into());
+    }
 
     let numbered = (1..).zip(steps);
     numbered

@@ -283,7 +283,7 @@ impl Iterator for SledScan {
 
 /// Calls sled. Nothing of ours is borrowed mutably across the call but sled's own handles, and those
 /// are dropped after a panic, so there is no half-changed state to be seen.
-fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, ScanError> {
+pub(crate) fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, ScanError> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(ScanError::Io(error.into())),

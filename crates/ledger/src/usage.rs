@@ -164,7 +164,179 @@ pub struct ScopesUsed {
 /// The most scopes of an organisation's own catalogue that are remembered of a key.
 pub const ADDED_SCOPES_MAX: usize = 16;
 
-/// The start of the hour, in hours since 1970, that an instant lies in.
+/// The number of the hour, counted from 1970, that an instant lies in.
 pub fn hour_of(at: Timestamp) -> u32 {
     u32::try_from(at.seconds().div_euclid(3_600)).unwrap_or_default()
+}
+
+/// A span of time in UTC that counts are kept for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Period {
+    /// Hours since 1970.
+    Hour(u32),
+    /// Days since 1970.
+    Day(u32),
+    /// Calendar months since January of the year 0.
+    Month(u32),
+}
+
+const HOURS_A_DAY: u32 = 24;
+const SECONDS_AN_HOUR: u32 = 3_600;
+const SECONDS_A_DAY: u32 = HOURS_A_DAY * SECONDS_AN_HOUR;
+
+impl Period {
+    /// The hour that an instant lies in; 1970 at the earliest.
+    pub fn hour_of(at: Timestamp) -> Self {
+        Self::Hour(hour_of(at))
+    }
+
+    /// The day.
+    pub fn day_of(at: Timestamp) -> Self {
+        Self::Day(hour_of(at) / HOURS_A_DAY)
+    }
+
+    /// The month.
+    pub fn month_of(at: Timestamp) -> Self {
+        Self::Month(month_of_day(hour_of(at) / HOURS_A_DAY))
+    }
+
+    /// The period so many before this one.
+    #[must_use]
+    pub const fn back(self, periods: u32) -> Self {
+        match self {
+            Self::Hour(number) => Self::Hour(number.saturating_sub(periods)),
+            Self::Day(number) => Self::Day(number.saturating_sub(periods)),
+            Self::Month(number) => Self::Month(number.saturating_sub(periods)),
+        }
+    }
+
+    /// The day of an hour, the month of a day; none of a month.
+    pub fn larger(self) -> Option<Self> {
+        match self {
+            Self::Hour(hour) => Some(Self::Day(hour / HOURS_A_DAY)),
+            Self::Day(day) => Some(Self::Month(month_of_day(day))),
+            Self::Month(_) => None,
+        }
+    }
+
+    /// When it begins.
+    pub fn start(self) -> Timestamp {
+        let seconds = match self {
+            Self::Hour(hour) => u64::from(hour) * u64::from(SECONDS_AN_HOUR),
+            Self::Day(day) => u64::from(day) * u64::from(SECONDS_A_DAY),
+            Self::Month(month) => u64::from(first_day_of(month)) * u64::from(SECONDS_A_DAY),
+        };
+        Timestamp::default().plus_seconds(seconds)
+    }
+
+    /// When it is over.
+    pub fn end(self) -> Timestamp {
+        self.start().plus_seconds(self.seconds().into())
+    }
+
+    /// How long it is.
+    pub fn seconds(self) -> u32 {
+        match self {
+            Self::Hour(_) => SECONDS_AN_HOUR,
+            Self::Day(_) => SECONDS_A_DAY,
+            Self::Month(month) => {
+                (first_day_of(month + 1).saturating_sub(first_day_of(month))) * SECONDS_A_DAY
+            }
+        }
+    }
+
+    pub(crate) const fn number(self) -> u32 {
+        match self {
+            Self::Hour(number) | Self::Day(number) | Self::Month(number) => number,
+        }
+    }
+
+    pub(crate) const fn tag(self) -> u8 {
+        match self {
+            Self::Hour(_) => b'h',
+            Self::Day(_) => b'd',
+            Self::Month(_) => b'm',
+        }
+    }
+
+    pub(crate) const fn from_stored(tag: u8, number: u32) -> Option<Self> {
+        match tag {
+            b'h' => Some(Self::Hour(number)),
+            b'd' => Some(Self::Day(number)),
+            b'm' => Some(Self::Month(number)),
+            _ => None,
+        }
+    }
+}
+
+/// The days of the years of the proleptic Gregorian calendar that lie before this one, from year 0.
+const fn days_before_year(year: u32) -> u32 {
+    match year.checked_sub(1) {
+        None => 0,
+        // The year 0 is a leap year, and the 366 days of it come on top.
+        Some(last) => last * 365 + last / 4 - last / 100 + last / 400 + 366,
+    }
+}
+
+/// The day, since 1970, on which a month begins; 1970-01-01 for those before.
+fn first_day_of(month: u32) -> u32 {
+    const DAYS_BEFORE: [u32; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+    let (year, month) = (month / 12, month % 12);
+    let is_leap = (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
+    let leap_day = u32::from(is_leap && month > 1);
+    let index = usize::try_from(month).unwrap_or_default();
+    let days = days_before_year(year) + DAYS_BEFORE[index] + leap_day;
+    days.saturating_sub(days_before_year(1970))
+}
+
+/// The month that a day, since 1970, lies in.
+fn month_of_day(day: u32) -> u32 {
+    // A guess that is never too late, and at most a few months too early.
+    let mut month = 1970 * 12 + day / 31;
+    while first_day_of(month + 1) <= day {
+        month += 1;
+    }
+    month
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_begin_where_the_calendar_says() {
+        for (first, days) in [
+            ("1970-01-01T00:00:00Z", 31),
+            ("2000-02-01T00:00:00Z", 29),
+            ("2023-02-01T00:00:00Z", 28),
+            ("2024-02-01T00:00:00Z", 29),
+            ("2024-12-01T00:00:00Z", 31),
+            ("2027-01-01T00:00:00Z", 31),
+            ("2100-02-01T00:00:00Z", 28),
+        ] {
+            let first: Timestamp = first.parse().unwrap();
+            let month = Period::month_of(first);
+            assert_eq!(month.start(), first, "{month:?}");
+            assert_eq!(month.seconds(), days * SECONDS_A_DAY, "{month:?}");
+            assert_ne!(
+                Period::month_of(Timestamp::from_micros(first.micros() - 1)).end(),
+                first.plus_seconds(1)
+            );
+            assert_eq!(Period::month_of(month.end()).start(), month.end());
+        }
+    }
+
+    #[test]
+    fn every_instant_lies_in_its_periods() {
+        for day in 0..60_000_u32 {
+            let at = Timestamp::default().plus_seconds(u64::from(day) * 86_400 + 86_399);
+            for period in [
+                Period::hour_of(at),
+                Period::day_of(at),
+                Period::month_of(at),
+            ] {
+                assert!(period.start() <= at && at < period.end(), "{period:?} {at}");
+            }
+        }
+    }
 }

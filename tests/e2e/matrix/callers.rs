@@ -1,5 +1,7 @@
 //! The columns: who there is, and what each of them shows.
 
+use std::collections::BTreeMap;
+
 use keyledger_tests::credential::forged;
 use keyledger_tests::{Client, Launch, OWNER_EMAIL, OWNER_PASSWORD};
 use serde_json::{Value, json};
@@ -284,13 +286,26 @@ impl Board {
             return;
         }
         let page = format!("/v1/events?after={before}&limit=1000");
-        let page = self.owner().client.get(&page).expect(200).json();
-        let mut events = page["items"].as_array().cloned().unwrap_or_default();
-        events.retain(|event| event["position"] != now);
-        if events.is_empty() {
-            // Not for this owner's eyes, and there all the same.
-            events.push(json!({ "between": [before, now] }));
+        let stranger = self.world.with_key(&self.people[STRANGER].key);
+        let mut events = BTreeMap::new();
+        for client in [self.owner().client, stranger] {
+            let page = client.get(&page).expect(200).json();
+            for event in page["items"].as_array().cloned().unwrap_or_default() {
+                let position = event["position"].as_u64().expect("a position");
+                if position < now {
+                    events.insert(position, event);
+                }
+            }
         }
-        self.found.extend(events);
+        if u64::try_from(events.len()).expect("few") + before + 1 < now {
+            // Not for these owners' eyes, and there all the same.
+            self.found.push(json!({ "between": [before, now] }));
+        }
+        // The server notes by itself that a key was used, a moment after.
+        events.retain(|_, event| {
+            let kind = event["type"].as_str();
+            !matches!(kind, Some("ApiKeyFirstUsed" | "ApiKeyNetworkFirstSeen"))
+        });
+        self.found.extend(events.into_values());
     }
 }

@@ -16,6 +16,7 @@ use super::callers::COLUMNS;
 const TABLE: &str = r#"
 #                                                     nob wro pas mem man own str ser ent nar tes
 POST   /v1/keys/verify                                401 401   - 200 200 200 200 200 403 403 200  {"key":"$key"}
+GET    /v1/keys/{id}/usage                            401 401   - 403 200 200 404 403 403 403 404
 GET    /v1/me                                         401 401 200 200 200 200 200 200 200 200 200
 GET    /v1/user/self                                  200 401 200 200 200 200 200 200 200 200 200
 GET    /v1/user                                       401 401 200 200 200 200 200 403 403 200 200
@@ -61,6 +62,7 @@ PATCH  /v1/orgs/{org}/entitlements/{id}               401 401   - 403 200 200 40
 DELETE /v1/orgs/{org}/entitlements/{id}               401 401   - 403 204 204 404 403 403 403 404
 POST   /v1/orgs/{org}/entitlements/{id}/refresh       401 401   - 403 200 200 404 403 403 403 404  {"grace_seconds":60}
 DELETE /v1/orgs/{org}/entitlements/{id}/refresh       401 401   - 403 200 200 404 403 403 403 404  after POST {"activate":"first_use"}
+GET    /v1/orgs/{org}/usage                           401 401   - 403 200 200 404 403 403 403 200
 GET    /v1/scopes                                     401 401   - 200 200 200 200 200 403 403 200
 POST   /v1/scopes                                     401 401   - 403 403 201 404 403 403 403 403  {"name":"$new:read","organization":"acme"}
 GET    /v1/events                                     401 401   - 403 200 200 200 403 403 403 200

@@ -57,6 +57,11 @@ impl Things {
                 } else {
                     parts[place - 1]
                 };
+                // Keys are named by their handles, but where the address says `id`.
+                let kind = match (kind, *part) {
+                    ("keys", "{id}") => "key ids",
+                    _ => kind,
+                };
                 names.push(self.thing(board, caller, kind));
             }
         }
@@ -156,6 +161,12 @@ fn make(board: &Board, caller: &Caller, kind: &str) -> String {
             let body = json!({ "handle": name });
             board.person(caller).post("/user/keys", &body).expect(201);
             name
+        }
+        "key ids" => {
+            // Of a service: the owner's own are in the other organisation too.
+            let body = json!({ "name": name });
+            let reply = owner.post("/v1/orgs/acme/services", &body).expect(201);
+            reply.string("id")
         }
         "tokens" => {
             let person = &board.people[caller.behind];

@@ -82,6 +82,7 @@ impl World {
             clock: Arc::<TestClock>::clone(&clock),
             rng,
             setup_code: SetUpCode::waiting(CODE.to_owned(), || ()),
+            usage: Arc::default(),
             settings: Settings {
                 issuer: issuer.to_owned(),
                 password_places: 2,

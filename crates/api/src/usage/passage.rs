@@ -19,6 +19,8 @@ use keyledger_ledger::usage::Outcome;
 use tokio::task::futures::TaskLocalFuture;
 
 use crate::app::App;
+use crate::caller::Origin;
+use crate::usage::news::NewsOrigin;
 use crate::usage::{Asked, BuiltInSet, Client, Showing};
 
 /// A key that let a request in.
@@ -101,13 +103,20 @@ impl Passage {
         } else {
             Asked::Nothing
         };
-        app.usage().record(&Showing {
+        let showing = Showing {
             id: shown.id,
             at: shown.at,
             source: shown.source,
             client: Client::Agent(request.headers().get(USER_AGENT).map(HeaderValue::as_bytes)),
             outcome,
             asked,
+        };
+        app.usage().record(&showing, || {
+            let origin = Origin::of(request);
+            NewsOrigin {
+                request: origin.request(),
+                client: origin.client(),
+            }
         });
     }
 }

@@ -7,6 +7,7 @@
 mod api_key;
 mod directory;
 mod entitlement;
+mod key_use;
 mod member;
 mod org;
 mod properties;

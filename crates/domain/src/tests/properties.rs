@@ -25,6 +25,7 @@ use crate::directory::Directory;
 use crate::entitlement::{CreateEntitlement, RevokeEntitlement};
 use crate::event::Event;
 use crate::id::{OrgId, UserId};
+use crate::key_use::{NetworkTag, NoteApiKeyUse};
 use crate::member::{
     AcceptInvitation, AddMember, ChangeMemberRole, InviteMember, RemoveMember, RevokeInvitation,
 };
@@ -425,7 +426,13 @@ impl<'a> Dice<'a> {
     fn about_api_key(&mut self, directory: &Directory) -> Command {
         let id = self.known_credential(directory);
         let newest = directory.api_key(id).map_or(1, ApiKey::newest_version);
-        match self.below(8) {
+        match self.below(10) {
+            8 | 9 => Command::NoteApiKeyUse(NoteApiKeyUse {
+                id,
+                network: self.maybe(|dice| {
+                    NetworkTag::from_bytes([u8::try_from(dice.below(4)).expect("few"); 8])
+                }),
+            }),
             0 | 1 => Command::RotateApiKey(RotateApiKey {
                 id,
                 version: newest + u32::from(!self.one_in(8)),

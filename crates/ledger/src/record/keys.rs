@@ -4,6 +4,7 @@ use keyledger_domain::api_key::{
     ApiKeyActivated, ApiKeyDisabled, ApiKeyEnabled, ApiKeyRestricted, ApiKeyRevealed,
     ApiKeyRotated, ApiKeyRotationUndone,
 };
+use keyledger_domain::key_use::{ApiKeyFirstUsed, ApiKeyNetworkFirstSeen};
 use keyledger_domain::user_key::{UserKeyCreated, UserKeyRenamed, UserKeyRevoked};
 
 use crate::record::form::{CommitmentBytes, event};
@@ -83,5 +84,19 @@ event! {
 event! {
     ApiKeyRevealed as ApiKeyRevealedV1 {
         id: [u8; 9],
+    }
+}
+
+event! {
+    ApiKeyFirstUsed as ApiKeyFirstUsedV1 {
+        id: [u8; 9],
+        network: Option<[u8; 8]>,
+    }
+}
+
+event! {
+    ApiKeyNetworkFirstSeen as ApiKeyNetworkFirstSeenV1 {
+        id: [u8; 9],
+        network: [u8; 8],
     }
 }

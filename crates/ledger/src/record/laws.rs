@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use keyledger_domain::api_key::*;
 use keyledger_domain::entitlement::*;
 use keyledger_domain::id::*;
+use keyledger_domain::key_use::*;
 use keyledger_domain::member::*;
 use keyledger_domain::org::*;
 use keyledger_domain::scope::{Access, ScopeEntry};
@@ -339,6 +340,14 @@ impl Draw {
                 expires_at: self.at(),
             }),
             "SessionEnded" => Event::SessionEnded(SessionEnded { session, user }),
+            "ApiKeyFirstUsed" => Event::ApiKeyFirstUsed(ApiKeyFirstUsed {
+                id,
+                network: self.option(|draw| NetworkTag::from_bytes(draw.bytes())),
+            }),
+            "ApiKeyNetworkFirstSeen" => Event::ApiKeyNetworkFirstSeen(ApiKeyNetworkFirstSeen {
+                id,
+                network: NetworkTag::from_bytes(self.bytes()),
+            }),
             other => panic!("{other} is a new event: draw one here"),
         }
     }

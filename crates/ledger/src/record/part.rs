@@ -13,6 +13,7 @@ use keyledger_domain::id::{
     EntitlementId, InvitationId, KeyId, OrgId, PersonId, RequestId, ServiceId, SessionId, TeamId,
     UserId,
 };
+use keyledger_domain::key_use::NetworkTag;
 use keyledger_domain::scope::{Access, ScopeEntry};
 use keyledger_domain::text::{Description, DisplayName, Email, Handle, Slug};
 use keyledger_domain::user::Registration;
@@ -126,6 +127,18 @@ impl Part for CredentialId {
 
     fn give(form: [u8; 9]) -> Result<Self, Fault> {
         Self::from_bytes(form).ok_or(Fault::Malformed)
+    }
+}
+
+impl Part for NetworkTag {
+    type Form = [u8; 8];
+
+    fn keep(&self) -> [u8; 8] {
+        self.to_bytes()
+    }
+
+    fn give(form: [u8; 8]) -> Result<Self, Fault> {
+        Ok(Self::from_bytes(form))
     }
 }
 

@@ -126,4 +126,6 @@ table! {
     29 ApiKeyRevealed [keys::ApiKeyRevealedV1 = 1];
     30 SessionStarted [access::SessionStartedV1 = 1];
     31 SessionEnded [access::SessionEndedV1 = 1];
+    34 ApiKeyFirstUsed [keys::ApiKeyFirstUsedV1 = 1];
+    35 ApiKeyNetworkFirstSeen [keys::ApiKeyNetworkFirstSeenV1 = 1];
 }

@@ -1,0 +1,203 @@
+//! The thread that brings what was counted to the disk, and keeps what lies there within bounds.
+//!
+//! A death loses what was counted since the last flush: two seconds, and a moment. Nothing waits for
+//! this thread, and nothing stops when its disk does.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use keyledger_domain::{CredentialId, Timestamp};
+use keyledger_ledger::key_file::SubKey;
+use keyledger_ledger::usage_store::UsageStore;
+use keyledger_ledger::{Clock, Committer, NotCommitted};
+use ring::rand::SystemRandom;
+use tokio::task::JoinSet;
+
+use crate::app::Lookups;
+use crate::usage::Usage;
+
+/// How often what was counted is written and flushed.
+const FLUSH_PAUSE: Duration = Duration::from_secs(2);
+/// After how many flushes old counts are folded: some five minutes.
+const FLUSHES_A_FOLD: u32 = 150;
+/// After how many folds it is looked which keys are long gone: some hours.
+const FOLDS_A_SWEEP: u32 = 48;
+/// How many keys are written before others may read in between.
+const KEYS_A_WRITE: usize = 256;
+
+/// How long the counts of a key are kept after it was revoked, in seconds: 90 days.
+pub const GONE_KEPT_SECONDS: u64 = 90 * 86_400;
+/// How long the source and the client of a last use are kept, in seconds: 90 days.
+pub const SOURCE_KEPT_SECONDS: u64 = 90 * 86_400;
+
+/// What the keeper works with.
+pub struct KeeperParts {
+    /// What it keeps.
+    pub usage: Arc<Usage>,
+    /// What is true behind the disk.
+    pub lookups: Arc<Lookups>,
+    /// Where the ledger is told of first uses.
+    pub committer: Committer,
+    /// The key of the tags of networks.
+    pub network_key: SubKey,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness.
+    pub rng: SystemRandom,
+}
+
+/// The thread, for the one who stops it.
+pub struct UsageKeeper {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl UsageKeeper {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(parts: KeeperParts) -> io::Result<Self> {
+        let (stop, stopped) = channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let thread = thread::Builder::new()
+            .name("usage".to_owned())
+            .spawn(move || {
+                let mut keeping = Keeping {
+                    parts,
+                    failed: false,
+                };
+                let mut flushes = 0_u32;
+                loop {
+                    if flushes.is_multiple_of(FLUSHES_A_FOLD) {
+                        keeping.fold();
+                    }
+                    if flushes.is_multiple_of(FLUSHES_A_FOLD * FOLDS_A_SWEEP) {
+                        keeping.sweep();
+                    }
+                    flushes = flushes.wrapping_add(1);
+                    let ended = stopped.recv_timeout(FLUSH_PAUSE);
+                    runtime.block_on(keeping.tell());
+                    keeping.write();
+                    if !matches!(ended, Err(RecvTimeoutError::Timeout)) {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Writes what was counted up to now, and ends the thread.
+    pub fn stop(self) {
+        // Whether it had ended by itself is the same to us.
+        let _ = self.stop.send(());
+        if self.thread.join().is_err() {
+            tracing::error!("the keeper of the usage counters panicked");
+        }
+    }
+}
+
+struct Keeping {
+    parts: KeeperParts,
+    /// Whether the store broke; it is said once, and tried no more: sled's errors stay.
+    failed: bool,
+}
+
+impl Keeping {
+    fn with_store(&mut self, work: impl FnOnce(&Self, &UsageStore) -> io::Result<()>) {
+        let usage = Arc::clone(&self.parts.usage);
+        let Some(store) = usage.store().filter(|_| !self.failed) else {
+            return;
+        };
+        if let Err(error) = work(self, store) {
+            tracing::error!(%error, "usage is counted in memory only until the next start");
+            self.failed = true;
+        }
+    }
+
+    fn write(&mut self) {
+        self.with_store(|keeping, store| {
+            let _writing = keeping.parts.usage.writing.lock();
+            let changes = keeping.parts.usage.take_changes();
+            for some in changes.chunks(KEYS_A_WRITE) {
+                store.write(some, &keeping.parts.rng)?;
+            }
+            if changes.is_empty() {
+                return Ok(());
+            }
+            store.flush()
+        });
+        if self.failed || self.parts.usage.store().is_none() {
+            // Nothing will be written, so nothing may gather.
+            drop(self.parts.usage.take_changes());
+        }
+    }
+
+    /// Tells the ledger of first uses. A death before that loses them, and the next use of the key
+    /// is the first that is told.
+    async fn tell(&self) {
+        let KeeperParts {
+            usage,
+            lookups,
+            committer,
+            network_key,
+            ..
+        } = &self.parts;
+        let mut telling = JoinSet::new();
+        for first in usage.take_news() {
+            let note = first.note(network_key);
+            // After a start every use looks new to us; the ledger knows better.
+            if !lookups.directory().is_news(&note) {
+                continue;
+            }
+            let (committer, usage) = (committer.clone(), Arc::clone(usage));
+            telling.spawn(async move {
+                match committer.submit(first.submission(note)).await {
+                    // Refused is a key that nobody knows any more.
+                    Ok(_) | Err(NotCommitted::Refused(_) | NotCommitted::TooLarge { .. }) => {}
+                    Err(
+                        NotCommitted::Busy
+                        | NotCommitted::OutOfSpace { .. }
+                        | NotCommitted::Stopped,
+                    ) => usage.give_back(&first),
+                }
+            });
+        }
+        telling.join_all().await;
+    }
+
+    fn fold(&mut self) {
+        self.with_store(|keeping, store| store.fold(keeping.parts.clock.now()));
+    }
+
+    /// Forgets the keys that are long gone, and where those were used that are long idle.
+    fn sweep(&mut self) {
+        let now = self.parts.clock.now();
+        let gone: Vec<CredentialId> = {
+            let directory = self.parts.lookups.directory();
+            let is_gone = |id: &CredentialId| match directory.api_key(*id) {
+                None => true,
+                Some(key) => is_past(key.revoked_at, GONE_KEPT_SECONDS, now),
+            };
+            self.parts.usage.ids().into_iter().filter(is_gone).collect()
+        };
+        for id in &gone {
+            self.parts.usage.forget(*id);
+        }
+        self.parts
+            .usage
+            .forget_sources(|at| is_past(Some(at), SOURCE_KEPT_SECONDS, now));
+        self.with_store(|_, store| {
+            gone.iter().try_for_each(|id| store.forget(*id, now))?;
+            store.flush()
+        });
+    }
+}
+
+/// Whether something that was at `at` is longer ago than `seconds`.
+fn is_past(at: Option<Timestamp>, seconds: u64, now: Timestamp) -> bool {
+    at.is_some_and(|at| at.plus_seconds(seconds) < now)
+}

@@ -1,0 +1,719 @@
+//! Where counts and last uses lie: a small sled of their own in `usage/`, apart from the ledger, whose
+//! file sees appends only.
+//!
+//! ```text
+//! k id            last use, scopes, totals        one a key; the source and the client sealed
+//! h hour id       counts of an hour               48 hours, then they are a part of
+//! d day id        counts of a day                 90 days, then of
+//! m month id      counts of a month               24 months, then they are gone
+//! ```
+//!
+//! Each value begins with its revision; what a row of another revision says is not known and is passed
+//! over. The time stands before the id, so that what is old lies together and folding touches nothing
+//! else. A step of folding is one small batch, which sled writes wholly or not at all: a death in
+//! between counts nothing twice.
+//!
+//! **Nothing here may stop a start.** A folder that does not open is set aside as `usage.damaged`, and a
+//! new one is begun: what is lost are counts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bincode::{Decode, Encode};
+use keyledger_domain::{CredentialId, Timestamp};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::SecureRandom;
+
+use crate::files;
+use crate::folder::Paths;
+use crate::key_file::Purpose;
+use crate::ledger::KeyFile;
+use crate::record::{ActorV1, Part as _};
+use crate::sled_store::{caught, wait_until_released};
+use crate::store::ScanError;
+use crate::usage::{Counts, LastUse, OUTCOMES, Period, ScopesUsed, UsedBy};
+
+/// How long counts are kept by the hour, in hours.
+pub const HOURS_KEPT: u32 = 48;
+/// How long they are kept by the day after that, in days.
+pub const DAYS_KEPT: u32 = 90;
+/// How long they are kept by the month after that, in months.
+pub const MONTHS_KEPT: u32 = 24;
+
+/// sled's pages of this store in memory, in bytes. What is asked for often is in memory anyway.
+const CACHE_BYTES: u64 = 16 << 20;
+/// The most changes in one batch of sled's: it leaks with large ones.
+const BATCH_CHANGES_MAX: usize = 256;
+/// The revision of the values that are written.
+const REVISION: u8 = 1;
+
+const KEY: u8 = b'k';
+
+const CONFIG: bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Varint,
+    bincode::config::Limit<65_536>,
+> = bincode::config::standard().with_limit::<65_536>();
+
+/// What is kept of a key besides its counts.
+#[derive(Encode, Decode)]
+struct KeyRowV1 {
+    last_at_micros: Option<i64>,
+    /// Nonce and AES-256-GCM of a [`SourceV1`]; empty once it was forgotten.
+    sealed: Vec<u8>,
+    scopes: Vec<String>,
+    unasked: bool,
+    overflowed: bool,
+    totals: Vec<u64>,
+}
+
+/// What is personal of the last use.
+#[derive(Encode, Decode)]
+struct SourceV1 {
+    source: Option<std::net::IpAddr>,
+    asker: Option<ActorV1>,
+    agent: Option<String>,
+}
+
+/// What has to be written of a key.
+pub struct UseChange {
+    /// The key.
+    pub id: CredentialId,
+    /// Its last use; `None` leaves nothing known of it.
+    pub last: Option<LastUse>,
+    /// What it was used for.
+    pub scopes: ScopesUsed,
+    /// What was counted since the last change was written, by hour.
+    pub counted: Vec<(u32, Counts)>,
+}
+
+/// What is stored of a key.
+pub struct StoredUse {
+    /// The key.
+    pub id: CredentialId,
+    /// Its last use.
+    pub last: Option<LastUse>,
+    /// What it was used for.
+    pub scopes: ScopesUsed,
+}
+
+/// The counts of one period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// The period.
+    pub period: Period,
+    /// What was counted in it.
+    pub counts: Counts,
+}
+
+/// The store. Any thread may read; one writes.
+pub struct UsageStore {
+    db: sled::Db,
+    seal: LessSafeKey,
+}
+
+impl UsageStore {
+    /// Opens the store of a data folder, or makes it. One that is damaged is set aside first.
+    ///
+    /// # Errors
+    /// If not even a new one can be made; the server then counts in memory only.
+    pub fn open(paths: &Paths, key_file: &KeyFile) -> io::Result<Self> {
+        let folder = paths.usage();
+        let opened = Self::try_open(&folder, key_file);
+        opened.or_else(|error| {
+            tracing::warn!(
+                error = %io::Error::from(error),
+                path = %folder.display(),
+                "the usage counters do not open; they are set aside, and new ones begun"
+            );
+            set_aside(&folder, &paths.usage_damaged())?;
+            Self::try_open(&folder, key_file).map_err(io::Error::from)
+        })
+    }
+
+    fn try_open(folder: &Path, key_file: &KeyFile) -> Result<Self, ScanError> {
+        files::make_folder(folder).map_err(ScanError::Io)?;
+        let config = sled::Config::new()
+            .path(folder)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None);
+        let secret = key_file.sub_key(Purpose::UsageSeal);
+        let key = UnboundKey::new(&AES_256_GCM, secret.as_bytes())
+            .expect("a key of 32 bytes fits AES-256");
+        let store = Self {
+            db: caught(|| config.open())?,
+            seal: LessSafeKey::new(key),
+        };
+        // The damage that matters shows when the rows of the keys are read.
+        store.scan(&[KEY], &mut |_, _| {})?;
+        Ok(store)
+    }
+
+    /// Tells of all keys that are known.
+    ///
+    /// # Errors
+    /// If the store breaks.
+    pub fn load(&self, visit: &mut dyn FnMut(StoredUse)) -> io::Result<()> {
+        self.scan(&[KEY], &mut |key, value| {
+            let id = key.get(1..).and_then(id_of);
+            if let Some((id, row)) = id.zip(decode::<KeyRowV1>(value)) {
+                visit(StoredUse {
+                    id,
+                    last: self.last_of(id, &row),
+                    scopes: ScopesUsed {
+                        names: row.scopes.into_iter().map(Box::from).collect(),
+                        unasked: row.unasked,
+                        overflowed: row.overflowed,
+                    },
+                });
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Writes what was counted. It is durable after the next [`UsageStore::flush`]; a death before
+    /// that loses it.
+    ///
+    /// # Errors
+    /// If the store breaks; some of it may have been written.
+    pub fn write(&self, changes: &[UseChange], rng: &dyn SecureRandom) -> io::Result<()> {
+        for change in changes {
+            let mut totals = self.totals(change.id)?;
+            for (hour, counts) in &change.counted {
+                totals += *counts;
+                self.add(Period::Hour(*hour), change.id, *counts)?;
+            }
+            let row = KeyRowV1 {
+                last_at_micros: change.last.as_ref().map(|last| last.at.micros()),
+                sealed: self.seal_source(change.id, change.last.as_ref(), rng)?,
+                scopes: change
+                    .scopes
+                    .names
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+                unasked: change.scopes.unasked,
+                overflowed: change.scopes.overflowed,
+                totals: trimmed(totals),
+            };
+            let value = encode(&row)?;
+            caught(|| self.db.insert(key_row(change.id), value))?;
+        }
+        Ok(())
+    }
+
+    /// Makes what was written survive the process.
+    ///
+    /// # Errors
+    /// If the store breaks.
+    pub fn flush(&self) -> io::Result<()> {
+        caught(|| self.db.flush())?;
+        Ok(())
+    }
+
+    /// All that was ever counted of a key and stored.
+    ///
+    /// # Errors
+    /// If the store breaks.
+    pub fn totals(&self, id: CredentialId) -> io::Result<Counts> {
+        let value = caught(|| self.db.get(key_row(id)))?;
+        let row = value.and_then(|value| decode::<KeyRowV1>(&value));
+        Ok(row.map(|row| untrimmed(&row.totals)).unwrap_or_default())
+    }
+
+    /// The counts of a key between two instants, by the shortest periods that are still kept, the
+    /// oldest first. A period that lies partly before `since` counts.
+    ///
+    /// # Errors
+    /// If the store breaks.
+    pub fn series(
+        &self,
+        id: CredentialId,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> io::Result<Vec<Bucket>> {
+        let mut buckets = Vec::new();
+        let kept = [
+            (Period::month_of(until), MONTHS_KEPT),
+            (Period::day_of(until), DAYS_KEPT),
+            (Period::hour_of(until), HOURS_KEPT),
+        ];
+        for (newest, periods) in kept {
+            // Folding is done now and then, so a few more may still be there.
+            for back in (0..=periods + 4).rev() {
+                let period = newest.back(back);
+                if period.end() <= since || period.start() >= until {
+                    continue;
+                }
+                let counts = self.counts(period, id)?;
+                if !counts.is_empty() {
+                    buckets.push(Bucket { period, counts });
+                }
+            }
+        }
+        buckets.sort_by_key(|bucket| bucket.period.start());
+        Ok(buckets)
+    }
+
+    /// Folds hours that are old into days, days into months, and drops months that are too old.
+    ///
+    /// # Errors
+    /// If the store breaks. What was folded by then is folded.
+    pub fn fold(&self, now: Timestamp) -> io::Result<()> {
+        let hours_before = Period::hour_of(now).back(HOURS_KEPT);
+        let days_before = Period::day_of(now).back(DAYS_KEPT);
+        let months_before = Period::month_of(now).back(MONTHS_KEPT);
+        self.fold_before(hours_before)?;
+        self.fold_before(days_before)?;
+        self.fold_before(months_before)
+    }
+
+    /// Folds every row of the kind of `limit` that is older.
+    fn fold_before(&self, limit: Period) -> io::Result<()> {
+        loop {
+            let mut folded: BTreeMap<(Period, CredentialId), Counts> = BTreeMap::new();
+            let mut batch = sled::Batch::default();
+            let mut rows = 0;
+            let range = vec![limit.tag()]..period_row(limit, None);
+            let mut scan = caught(|| Ok(self.db.range(range)))?;
+            while rows < BATCH_CHANGES_MAX / 2 {
+                let Some((key, value)) = caught(|| scan.next().transpose())? else {
+                    break;
+                };
+                rows += 1;
+                if let Some((period, id)) = parse_row(&key)
+                    && let Some(larger) = period.larger()
+                {
+                    *folded.entry((larger, id)).or_default() += counts_of(&value);
+                }
+                batch.remove(key);
+            }
+            if rows == 0 {
+                return Ok(());
+            }
+            for ((period, id), counts) in folded {
+                let mut sum = self.counts(period, id)?;
+                sum += counts;
+                batch.insert(period_row(period, Some(id)), encode(&trimmed(sum))?);
+            }
+            caught(|| self.db.apply_batch(batch))?;
+        }
+    }
+
+    /// Forgets all of a key.
+    ///
+    /// # Errors
+    /// If the store breaks.
+    pub fn forget(&self, id: CredentialId, now: Timestamp) -> io::Result<()> {
+        let mut batch = sled::Batch::default();
+        batch.remove(key_row(id));
+        for (newest, periods) in [
+            (Period::hour_of(now), HOURS_KEPT),
+            (Period::day_of(now), DAYS_KEPT),
+            (Period::month_of(now), MONTHS_KEPT),
+        ] {
+            for back in 0..=periods + 4 {
+                batch.remove(period_row(newest.back(back), Some(id)));
+            }
+        }
+        caught(|| self.db.apply_batch(batch))?;
+        Ok(())
+    }
+
+    fn add(&self, period: Period, id: CredentialId, counts: Counts) -> io::Result<()> {
+        let mut sum = self.counts(period, id)?;
+        sum += counts;
+        let value = encode(&trimmed(sum))?;
+        caught(|| self.db.insert(period_row(period, Some(id)), value))?;
+        Ok(())
+    }
+
+    fn counts(&self, period: Period, id: CredentialId) -> io::Result<Counts> {
+        let value = caught(|| self.db.get(period_row(period, Some(id))))?;
+        Ok(value.map(|value| counts_of(&value)).unwrap_or_default())
+    }
+
+    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), ScanError> {
+        let mut scan = caught(|| Ok(self.db.scan_prefix(prefix)))?;
+        while let Some((key, value)) = caught(|| scan.next().transpose())? {
+            visit(&key, &value);
+        }
+        Ok(())
+    }
+
+    fn seal_source(
+        &self,
+        id: CredentialId,
+        last: Option<&LastUse>,
+        rng: &dyn SecureRandom,
+    ) -> io::Result<Vec<u8>> {
+        let Some(last) = last else {
+            return Ok(Vec::new());
+        };
+        let (asker, agent) = match &last.client {
+            Some(UsedBy::Asker(actor)) => (Some(actor.keep()), None),
+            Some(UsedBy::Agent(agent)) => (None, Some(agent.to_string())),
+            None => (None, None),
+        };
+        if last.source.is_none() && asker.is_none() && agent.is_none() {
+            return Ok(Vec::new());
+        }
+        let source = SourceV1 {
+            source: last.source,
+            asker,
+            agent,
+        };
+        let mut sealed = encode(&source)?;
+        let mut nonce = [0; NONCE_LEN];
+        let failed = |_| io::Error::other("the source of a use could not be sealed");
+        rng.fill(&mut nonce).map_err(failed)?;
+        self.seal
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(id.to_bytes()),
+                &mut sealed,
+            )
+            .map_err(failed)?;
+        Ok([&nonce[..], &sealed].concat())
+    }
+
+    fn last_of(&self, id: CredentialId, row: &KeyRowV1) -> Option<LastUse> {
+        let at = Timestamp::from_micros(row.last_at_micros?);
+        let opened = row.sealed.split_first_chunk::<NONCE_LEN>();
+        let source = opened.and_then(|(nonce, sealed)| {
+            let mut sealed = sealed.to_vec();
+            let nonce = Nonce::assume_unique_for_key(*nonce);
+            let aad = Aad::from(id.to_bytes());
+            let plain = self.seal.open_in_place(nonce, aad, &mut sealed).ok()?;
+            decode::<SourceV1>(plain)
+        });
+        let (source, client) = match source {
+            None => (None, None),
+            Some(found) => {
+                let asker = found.asker.map(|actor| UsedBy::Asker(actor.into()));
+                let agent = found.agent.map(|agent| UsedBy::Agent(agent.into()));
+                (found.source, asker.or(agent))
+            }
+        };
+        Some(LastUse { at, source, client })
+    }
+}
+
+/// Makes room for a new store and keeps the files of the old one, in place of any kept before.
+fn set_aside(folder: &Path, aside: &PathBuf) -> io::Result<()> {
+    // Threads of a sled that did not open may still hold its file.
+    wait_until_released(&folder.join(crate::sled_store::DB_FILE))?;
+    files::remove_folder_if_there(aside)?;
+    match fs::rename(folder, aside) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn key_row(id: CredentialId) -> Vec<u8> {
+    [&[KEY][..], &id.to_bytes()].concat()
+}
+
+/// The row of a period and key; without a key, where the rows of that period begin.
+fn period_row(period: Period, id: Option<CredentialId>) -> Vec<u8> {
+    let mut row = vec![period.tag()];
+    row.extend_from_slice(&period.number().to_be_bytes());
+    if let Some(id) = id {
+        row.extend_from_slice(&id.to_bytes());
+    }
+    row
+}
+
+fn parse_row(row: &[u8]) -> Option<(Period, CredentialId)> {
+    let (tag, rest) = row.split_first()?;
+    let (number, id) = rest.split_first_chunk()?;
+    let period = Period::from_stored(*tag, u32::from_be_bytes(*number))?;
+    Some((period, id_of(id)?))
+}
+
+fn id_of(bytes: &[u8]) -> Option<CredentialId> {
+    CredentialId::from_bytes(bytes.try_into().ok()?)
+}
+
+/// Counts without the zeros at their end, so that outcomes may be added.
+fn trimmed(counts: Counts) -> Vec<u64> {
+    let mut counts: Vec<u64> = counts.iter().map(|(_, count)| count).collect();
+    while counts.last() == Some(&0) {
+        counts.pop();
+    }
+    counts
+}
+
+fn untrimmed(stored: &[u64]) -> Counts {
+    let mut counts = [0; OUTCOMES];
+    for (count, stored) in counts.iter_mut().zip(stored) {
+        *count = *stored;
+    }
+    Counts::from_array(counts)
+}
+
+fn counts_of(value: &[u8]) -> Counts {
+    decode::<Vec<u64>>(value)
+        .map(|stored| untrimmed(&stored))
+        .unwrap_or_default()
+}
+
+fn encode<T: Encode>(value: &T) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![REVISION];
+    bincode::encode_into_std_write(value, &mut bytes, CONFIG).map_err(io::Error::other)?;
+    Ok(bytes)
+}
+
+/// `None` for what another revision wrote and for what is no row at all.
+fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
+    let (revision, bytes) = bytes.split_first()?;
+    if *revision != REVISION {
+        return None;
+    }
+    let (value, used) = bincode::decode_from_slice(bytes, CONFIG).ok()?;
+    (used == bytes.len()).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use keyledger_domain::Actor;
+    use ring::rand::SystemRandom;
+
+    use super::*;
+    use crate::folder::OpenFolder;
+    use crate::usage::Outcome;
+
+    const NOW: i64 = 1_800_000_000;
+
+    struct Room {
+        _folder: tempfile::TempDir,
+        paths: Paths,
+        key_file: KeyFile,
+    }
+
+    impl Room {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let open = OpenFolder::open_or_create(folder.path(), &SystemRandom::new());
+            let open = open.expect("it is made");
+            Self {
+                paths: Paths::new(folder.path()),
+                _folder: folder,
+                key_file: KeyFile::new(open.master_key),
+            }
+        }
+
+        fn open(&self) -> UsageStore {
+            UsageStore::open(&self.paths, &self.key_file).expect("it opens")
+        }
+    }
+
+    fn id(number: u32) -> CredentialId {
+        format!("key{number:06}").parse().expect("base62")
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    fn once(outcome: Outcome) -> Counts {
+        let mut counts = Counts::default();
+        counts.add(outcome);
+        counts
+    }
+
+    fn change(number: u32, seconds: i64) -> UseChange {
+        let Period::Hour(hour) = Period::hour_of(at(seconds)) else {
+            panic!("an hour")
+        };
+        UseChange {
+            id: id(number),
+            last: Some(LastUse {
+                at: at(seconds),
+                source: Some([203, 0, 113, 7].into()),
+                client: Some(UsedBy::Agent("curl/8".into())),
+            }),
+            scopes: ScopesUsed {
+                names: vec!["files:read".into()],
+                unasked: true,
+                overflowed: false,
+            },
+            counted: vec![(hour, once(Outcome::Valid))],
+        }
+    }
+
+    fn write(store: &UsageStore, change: UseChange) {
+        let written = store.write(&[change], &SystemRandom::new());
+        written.expect("written");
+    }
+
+    #[test]
+    fn what_was_written_is_there_after_the_next_start() {
+        let room = Room::new();
+        let store = room.open();
+        write(&store, change(1, NOW));
+        let by_service = UseChange {
+            last: Some(LastUse {
+                at: at(NOW + 1),
+                source: None,
+                client: Some(UsedBy::Asker(Actor::System)),
+            }),
+            ..change(2, NOW + 1)
+        };
+        write(&store, by_service);
+        store.flush().expect("flushed");
+        drop(store);
+        wait_until_released(&room.paths.usage().join("db")).expect("released");
+        let store = room.open();
+        let mut found = Vec::new();
+        store.load(&mut |row| found.push(row)).expect("loaded");
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].last, change(1, NOW).last);
+        assert_eq!(found[0].scopes, change(1, NOW).scopes);
+        let last = found[1].last.clone().expect("a use");
+        assert_eq!(last.client, Some(UsedBy::Asker(Actor::System)));
+        assert_eq!(store.totals(id(1)).expect("read"), once(Outcome::Valid));
+    }
+
+    #[test]
+    fn the_source_is_nowhere_in_clear() {
+        let room = Room::new();
+        let store = room.open();
+        let mut named = change(1, NOW);
+        if let Some(last) = &mut named.last {
+            last.client = Some(UsedBy::Agent("a-most-peculiar-agent".into()));
+        }
+        write(&store, named);
+        store.flush().expect("flushed");
+        let bytes = fs::read(room.paths.usage().join("db")).expect("read");
+        let has = |needle: &[u8]| bytes.windows(needle.len()).any(|bytes| bytes == needle);
+        assert!(has(b"files:read"), "the row itself is there");
+        assert!(!has(b"a-most-peculiar-agent"));
+    }
+
+    #[test]
+    fn old_hours_become_days_and_old_days_months() {
+        // Counted so many seconds ago, and what it is found as today.
+        let (hour, day) = (3_600, 86_400);
+        let table = [
+            (0, Some(hour)),
+            (47 * hour, Some(hour)),
+            (48 * hour, Some(hour)),
+            (50 * hour, Some(day)),
+            (89 * day, Some(day)),
+            (90 * day, Some(day)),
+            (92 * day, None),
+            (700 * day, None),
+        ];
+        for (ago, seconds) in table {
+            let room = Room::new();
+            let store = room.open();
+            write(&store, change(1, NOW - ago));
+            store.fold(at(NOW)).expect("folded");
+            store.fold(at(NOW)).expect("folded again, to the same");
+            let series = store.series(id(1), at(0), at(NOW + 1)).expect("read");
+            assert_eq!(series.len(), 1, "{ago} s ago");
+            assert_eq!(series[0].counts, once(Outcome::Valid), "{ago} s ago");
+            let length = series[0].period.seconds();
+            match seconds {
+                Some(seconds) => assert_eq!(i64::from(length), seconds, "{ago} s ago"),
+                None => assert!(length >= 28 * 86_400, "{ago} s ago: {length}"),
+            }
+            assert!(series[0].period.start() <= at(NOW - ago));
+            assert!(series[0].period.end() > at(NOW - ago));
+        }
+        let room = Room::new();
+        let store = room.open();
+        write(&store, change(1, NOW - 800 * 86_400));
+        store.fold(at(NOW)).expect("folded");
+        assert_eq!(store.series(id(1), at(0), at(NOW)).expect("read"), []);
+        // The total outlives the months.
+        assert_eq!(store.totals(id(1)).expect("read"), once(Outcome::Valid));
+    }
+
+    /// Goal: however long a key is used, its rows are bounded, and nothing is counted twice or lost
+    /// on the way from hours to months.
+    #[test]
+    fn rows_are_bounded_and_sums_are_kept() {
+        let room = Room::new();
+        let store = room.open();
+        let begun = NOW - 400 * 86_400;
+        let mut written = 0;
+        for step in 0..1_600 {
+            let seconds = begun + step * 6 * 3_600;
+            for number in 0..3 {
+                write(&store, change(number, seconds));
+            }
+            written += 1;
+            if step % 50 == 49 {
+                store.fold(at(seconds)).expect("folded");
+            }
+        }
+        store.fold(at(NOW)).expect("folded");
+        let rows_max = usize::try_from(3 * (1 + HOURS_KEPT + DAYS_KEPT + MONTHS_KEPT + 4)).unwrap();
+        assert!(store.db.len() <= rows_max, "{} rows", store.db.len());
+        for number in 0..3 {
+            let series = store.series(id(number), at(0), at(NOW + 1)).expect("read");
+            let valid = series
+                .iter()
+                .map(|bucket| bucket.counts.get(Outcome::Valid));
+            assert_eq!(valid.sum::<u64>(), written);
+            assert!(series.is_sorted_by_key(|bucket| bucket.period.start()));
+        }
+        for number in 0..3 {
+            store.forget(id(number), at(NOW)).expect("forgotten");
+        }
+        // What was older than two years at the end was dropped; the rest is forgotten.
+        assert_eq!(store.db.len(), 0);
+    }
+
+    #[test]
+    fn the_file_stays_small_however_often_the_same_is_written() {
+        let room = Room::new();
+        let store = room.open();
+        for round in 0..60 {
+            let changes: Vec<UseChange> =
+                (0..500).map(|number| change(number, NOW + round)).collect();
+            store
+                .write(&changes, &SystemRandom::new())
+                .expect("written");
+            store.flush().expect("flushed");
+        }
+        let db = room.paths.usage().join("db");
+        let bytes = db.metadata().expect("there").len();
+        assert!(bytes < 16 << 20, "{bytes} bytes");
+    }
+
+    #[test]
+    fn a_damaged_store_is_set_aside_and_begun_anew() {
+        let room = Room::new();
+        let store = room.open();
+        for number in 0..2_000 {
+            write(&store, change(number, NOW));
+        }
+        store.flush().expect("flushed");
+        drop(store);
+        let db = room.paths.usage().join("db");
+        wait_until_released(&db).expect("released");
+        // sled tells of damage to what is not its log; it passes over a torn log in silence.
+        for entry in fs::read_dir(room.paths.usage()).expect("read") {
+            let path = entry.expect("an entry").path();
+            if path.is_file() && path != db {
+                let mut bytes = fs::read(&path).expect("read");
+                for byte in &mut bytes {
+                    *byte ^= 0x55;
+                }
+                fs::write(&path, &bytes).expect("written");
+            }
+        }
+        let store = room.open();
+        let mut found = 0;
+        store.load(&mut |_| found += 1).expect("loaded");
+        assert_eq!(found, 0);
+        write(&store, change(1, NOW));
+        assert_eq!(store.totals(id(1)).expect("read"), once(Outcome::Valid));
+        assert!(room.paths.usage_damaged().is_dir());
+    }
+}
