@@ -414,6 +414,32 @@ fn n074_why_a_key_is_no_good_in_order() {
 }
 
 #[test]
+fn n074_one_digest_is_made_whatever_is_wrong_with_a_key() {
+    let world = world();
+    let dead = RevokeUserKey {
+        key: key_id("mia/full"),
+    };
+    let dead = world.clone().after(password("mia"), dead);
+    for (world, name) in [
+        (&world, "mia/full"),
+        (&world, "ada/old"),
+        (&world, "ada/off"),
+        (&dead, "mia/full"),
+    ] {
+        let count = core::cell::Cell::new(0);
+        let wrong = |pepper_version| {
+            count.set(count.get() + 1);
+            Some(crate::Digest {
+                pepper_version,
+                tag: [0xee; 32],
+            })
+        };
+        assert_eq!(world.api_key(name).shown(world.now, wrong), None, "{name}");
+        assert_eq!(count.get(), 1, "{name}");
+    }
+}
+
+#[test]
 fn a_dead_key_keeps_no_secret_that_can_be_read() {
     let retrievable = CreateUserKey {
         sealed: Some(sealed("first")),
