@@ -224,3 +224,42 @@ fn n111_members_that_are_not_the_callers_to_set_are_ignored_or_refused() {
         .get("/v1/me")
         .expect_401(INVALID_TOKEN);
 }
+
+#[test]
+fn n136_odd_instants_are_kept_or_refused_and_break_nothing() {
+    let owner = world().owner();
+    for (expires_at, statuses) in [
+        ("2038-01-19T03:14:07Z", &[201][..]),
+        ("2038-01-19T03:14:08Z", &[201]),
+        ("2106-02-07T06:28:16Z", &[201]),
+        ("9999-12-31T23:59:59.999999Z", &[201, 422]),
+        // A leap second, which RFC 3339 §5.6 lets stand.
+        ("2035-06-30T23:59:60Z", &[201, 422]),
+        ("1969-12-31T23:59:59Z", &[422]),
+        ("0000-01-01T00:00:00Z", &[422]),
+        ("-0001-01-01T00:00:00Z", &[422]),
+        ("+292278994-08-17T07:12:55Z", &[422]),
+        ("2035-02-30T00:00:00Z", &[422]),
+        ("2035-01-01T00:00:00+99:99", &[422]),
+        ("253402300800", &[422]),
+        ("NaN", &[422]),
+    ] {
+        let handle = unique("odd-instant");
+        let body = json!({ "handle": handle, "expires_at": expires_at });
+        let made = owner.post("/user/keys", &body).expect_one_of(statuses);
+        if made.status() == 201 {
+            let kept = owner.get(&format!("/user/keys/{handle}")).expect(200);
+            assert_eq!(kept.member("expires_at"), made.member("expires_at"));
+            world()
+                .with_key(&made.string("token"))
+                .get("/v1/me")
+                .expect(200);
+        }
+        let query = expires_at.replace('+', "%2B");
+        for edge in ["since", "until"] {
+            owner
+                .get(&format!("/v1/events?{edge}={query}&limit=1"))
+                .expect_one_of(&[200, 422]);
+        }
+    }
+}
