@@ -14,6 +14,15 @@ mod authentication {
 mod authorization;
 mod coverage;
 mod definition;
+mod edge {
+    mod cors;
+    mod headers;
+    mod limits;
+    mod logs;
+    mod proxies;
+    mod reading;
+    mod tls;
+}
 mod health;
 mod leaks;
 mod matrix;

@@ -20,6 +20,7 @@ mod watchdog;
 
 pub use client::Client;
 pub use launch::{Finished, Launch, OWNER_EMAIL, OWNER_ORG, OWNER_PASSWORD};
+pub use port::free_port;
 pub use redact::redact;
 pub use reply::{INVALID_PASSWORD, INVALID_TOKEN, NOT_PROVIDED, Reply};
 pub use rng::Rng;

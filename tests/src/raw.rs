@@ -47,6 +47,16 @@ pub fn send(port: u16, head: &[u8], body: &[u8]) -> std::io::Result<Sent> {
     Ok(Sent(stream))
 }
 
+/// Sends exactly these bytes and nothing more, and gives what comes back until the server closes.
+#[track_caller]
+pub fn exchange(port: u16, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+    let patience = Some(Duration::from_secs(20));
+    stream.set_read_timeout(patience).expect("a time-out");
+    stream.write_all(bytes).expect("sending");
+    Sent(stream).answer()
+}
+
 /// The status of a GET with one header of arbitrary bytes.
 #[track_caller]
 pub fn status_with_header(port: u16, path: &str, name: &str, value: &[u8]) -> Option<u16> {

@@ -123,6 +123,11 @@ impl PageQuery {
 
 /// A `limit` as it stands in a query.
 pub(crate) fn limit(text: Option<&str>) -> Result<usize, Problem> {
+    size("limit", text)
+}
+
+/// The size of a page as it stands in a query under some name.
+pub(crate) fn size(name: &str, text: Option<&str>) -> Result<usize, Problem> {
     let Some(text) = text else {
         return Ok(LIMIT_DEFAULT);
     };
@@ -130,5 +135,35 @@ pub(crate) fn limit(text: Option<&str>) -> Result<usize, Problem> {
         .parse()
         .ok()
         .filter(|limit| (1..=LIMIT_MAX).contains(limit));
-    limit.ok_or_else(|| Problem::field("limit", format!("must be a number from 1 to {LIMIT_MAX}")))
+    limit.ok_or_else(|| Problem::field(name, format!("must be a number from 1 to {LIMIT_MAX}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n128_a_limit_is_a_number_from_one_to_a_thousand() {
+        assert_eq!(limit(None).unwrap(), LIMIT_DEFAULT);
+        for (text, expected) in [("1", 1), ("1000", 1000)] {
+            assert_eq!(limit(Some(text)).unwrap(), expected);
+        }
+        for bad in [
+            "",
+            "0",
+            "-1",
+            "1001",
+            "1000000000",
+            "18446744073709551616",
+            "NaN",
+            "inf",
+            "1.0",
+            "1e3",
+            " 1",
+            "0x10",
+            "\u{661}",
+        ] {
+            assert!(limit(Some(bad)).is_err(), "{bad:?}");
+        }
+    }
 }

@@ -40,6 +40,8 @@ pub struct Settings {
     pub issuer: String,
     /// How many passwords are checked at once; each takes 19 MiB while it lasts.
     pub password_places: usize,
+    /// Whether it listens on loopback, so that `localhost` in a browser may be this server.
+    pub is_on_loopback: bool,
 }
 
 /// What the look-ups read: replayed from the ledger at start, then fed by the committer.

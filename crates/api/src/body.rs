@@ -18,6 +18,7 @@ use keyledger_domain::credential::is_within;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::in_time::TimeLeft;
 use crate::passwords::Password;
 use crate::problem::Problem;
 
@@ -118,6 +119,7 @@ pub(crate) fn read(request: &HttpRequest, payload: &mut Payload) -> ReadBody {
     ReadBody {
         payload: payload.take(),
         so_far: SoFar::Nothing,
+        time_left: TimeLeft::default(),
         is_too_large: announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64),
     }
 }
@@ -127,6 +129,7 @@ pub(crate) fn read(request: &HttpRequest, payload: &mut Payload) -> ReadBody {
 pub struct ReadBody {
     payload: Payload,
     so_far: SoFar,
+    time_left: TimeLeft,
     is_too_large: bool,
 }
 
@@ -177,7 +180,13 @@ impl Future for ReadBody {
             if this.is_too_large {
                 return Poll::Ready(Err(body_too_large()));
             }
-            match task::ready!(Pin::new(&mut this.payload).poll_next(context)) {
+            let Poll::Ready(next) = Pin::new(&mut this.payload).poll_next(context) else {
+                return this
+                    .time_left
+                    .poll_late(context)
+                    .map(|late| Err(late.into()));
+            };
+            match next {
                 None => return Poll::Ready(Ok(this.so_far.whole())),
                 Some(Ok(chunk)) => {
                     this.is_too_large = this.so_far.len() + chunk.len() > BODY_BYTES_MAX;

@@ -7,18 +7,21 @@ use core::future::{Future, Ready, ready};
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{self, Context, Poll};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::uri::PathAndQuery;
-use actix_web::http::{Method, StatusCode, Uri};
-use actix_web::{Error, ResponseError};
+use actix_web::http::{Method, Uri};
+use actix_web::{Error, HttpResponse};
 use keyledger_domain::id::RequestId;
 use pin_project_lite::pin_project;
 
-use crate::problem::Problem;
+use crate::cors::Leave;
+use crate::gate::Gate;
+use crate::panicked::{self, caught};
 use crate::usage::passage::{self, Followed};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -54,12 +57,23 @@ impl RequestIds {
 #[derive(Clone)]
 pub struct Edge {
     ids: Arc<RequestIds>,
+    gate: Arc<Gate>,
 }
 
 impl Edge {
     /// An edge that gives requests these ids.
     pub fn new(ids: Arc<RequestIds>) -> Self {
-        Self { ids }
+        Self {
+            ids,
+            gate: Arc::default(),
+        }
+    }
+
+    /// The same with another gate.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Arc<Gate>) -> Self {
+        self.gate = gate;
+        self
     }
 }
 
@@ -78,6 +92,7 @@ where
         ready(Ok(EdgeService {
             inner,
             ids: Arc::clone(&self.ids),
+            gate: Rc::new(Gate::clone(&self.gate)),
         }))
     }
 }
@@ -86,6 +101,8 @@ where
 pub struct EdgeService<S> {
     inner: S,
     ids: Arc<RequestIds>,
+    /// This worker's own: counting who has it among workers would cost each request.
+    gate: Rc<Gate>,
 }
 
 impl<S, B> Service<ServiceRequest> for EdgeService<S>
@@ -104,12 +121,20 @@ where
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let id = self.ids.draw();
         drop_trailing_slash(&mut request);
-        let (inner, refused) = if is_head_too_large(&request) {
-            (None, Some(request))
-        } else {
-            (Some(passage::follow(id, self.inner.call(request))), None)
+        let (leave, inner, refused) = match self.gate.admit(&mut request) {
+            Ok(leave) => {
+                let call = caught(|| passage::follow(id, self.inner.call(request)));
+                (leave, call.ok(), None)
+            }
+            Err(refusal) => (Leave::default(), None, Some(Box::new((request, *refusal)))),
         };
-        Answer { id, inner, refused }
+        Answer {
+            id,
+            gate: Rc::clone(&self.gate),
+            leave,
+            inner,
+            refused,
+        }
     }
 }
 
@@ -117,10 +142,13 @@ pin_project! {
     /// The answer on its way. Named rather than boxed: a box for every request is time.
     pub struct Answer<F> {
         id: RequestId,
+        gate: Rc<Gate>,
+        leave: Leave,
+        // Nothing where the gate refused, or where the very call panicked.
         #[pin]
         inner: Option<Followed<F>>,
-        // A request whose head was too large, until it is answered; nobody inside has seen it.
-        refused: Option<ServiceRequest>,
+        // A request that the gate refused, and its answer; nobody inside has seen it.
+        refused: Option<Box<(ServiceRequest, HttpResponse)>>,
     }
 }
 
@@ -133,29 +161,42 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = if let Some(mut inner) = this.inner.as_pin_mut() {
-            let response = task::ready!(inner.as_mut().poll(context))?;
+            let Ok(polled) = caught(|| inner.as_mut().poll(context)) else {
+                return Poll::Ready(Err(panicked_answer(*this.id, this.gate)));
+            };
+            let response = task::ready!(polled)?;
             passage::gathered(inner).count(&response);
             response.map_into_left_body()
-        } else {
-            let request = this.refused.take().expect("an answer is given once");
-            let refusal = head_too_large().error_response();
+        } else if let Some(refused) = this.refused.take() {
+            let (request, refusal) = *refused;
             request.into_response(refusal).map_into_right_body()
+        } else {
+            return Poll::Ready(Err(panicked_answer(*this.id, this.gate)));
         };
-        finish(*this.id, &mut response);
+        let is_refusal = response.status().as_u16() >= 400;
+        let headers = response.headers_mut();
+        if is_refusal {
+            this.gate.say_with_refusal(headers);
+        }
+        this.leave.say(headers);
+        finish(*this.id, headers);
+        log(*this.id, &response);
         Poll::Ready(Ok(response))
     }
 }
 
-fn head_too_large() -> Problem {
-    Problem::new(
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        format!("The head of a request may have at most {HEAD_BYTES_MAX} bytes."),
-    )
+/// The answer to a request whose handler panicked. Which page asked is not told again: the request is
+/// gone, and so is what it was allowed.
+fn panicked_answer(id: RequestId, gate: &Gate) -> Error {
+    tracing::error!(request_id = %id, status = 500, "a handler panicked");
+    panicked::answer(|headers| {
+        gate.say_with_refusal(headers);
+        finish(id, headers);
+    })
 }
 
 /// What every answer carries, whoever made it.
-fn finish<B>(id: RequestId, response: &mut ServiceResponse<B>) {
-    let headers = response.headers_mut();
+fn finish(id: RequestId, headers: &mut HeaderMap) {
     if let Ok(id) = HeaderValue::from_str(id.encode(&mut RequestId::buffer())) {
         headers.insert(X_REQUEST_ID, id);
     }
@@ -167,7 +208,6 @@ fn finish<B>(id: RequestId, response: &mut ServiceResponse<B>) {
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    log(id, response);
 }
 
 /// A trailing slash never matters and never redirects: a redirect drops bodies and can carry
@@ -194,17 +234,6 @@ fn drop_trailing_slash(request: &mut ServiceRequest) {
     }
 }
 
-/// The largest head of a request, in bytes of names and values.
-const HEAD_BYTES_MAX: usize = 32 * 1024;
-
-fn is_head_too_large(request: &ServiceRequest) -> bool {
-    let fields = request.headers().iter();
-    let bytes: usize = fields
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
-    bytes + request.uri().path().len() + request.query_string().len() > HEAD_BYTES_MAX
-}
-
 /// One line for a request that changed something or was refused; the look-ups, which are nearly
 /// all, only at the level `debug`. It names the route, not the address: people put keys in paths
 /// and queries by mistake, and a log is kept and shipped.
@@ -217,12 +246,27 @@ fn log<B>(id: RequestId, response: &ServiceResponse<B>) {
     if is_quiet && status < 400 && !tracing::enabled!(tracing::Level::DEBUG) {
         return;
     }
-    let pattern = request.match_pattern();
+    let (method, pattern) = (method_name(method), request.match_pattern());
     let route = pattern.as_deref().unwrap_or("none");
     match status {
-        500.. => tracing::error!(request_id = %id, %method, route, status, "request failed"),
-        400.. => tracing::info!(request_id = %id, %method, route, status, "request refused"),
-        _ if is_quiet => tracing::debug!(request_id = %id, %method, route, status, "request"),
-        _ => tracing::info!(request_id = %id, %method, route, status, "request"),
+        500.. => tracing::error!(request_id = %id, method, route, status, "request failed"),
+        400.. => tracing::info!(request_id = %id, method, route, status, "request refused"),
+        _ if is_quiet => tracing::debug!(request_id = %id, method, route, status, "request"),
+        _ => tracing::info!(request_id = %id, method, route, status, "request"),
+    }
+}
+
+/// A method by its name, if it is one that is known: whatever else stands in its place, a key perhaps,
+/// is not repeated.
+const fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "other",
     }
 }

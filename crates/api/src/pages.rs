@@ -13,6 +13,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Error, HttpResponse, Resource, Route, guard};
 
 use crate::app::App;
+use crate::gate::STRICT_TRANSPORT_SECURITY;
 use crate::openapi;
 use layout::PageError;
 
@@ -32,9 +33,6 @@ mod tests;
 /// No script at all, nothing from elsewhere, no frame around us (ASVS 3.4.3, 3.4.6).
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-
-/// A year, with subdomains (ASVS 3.4.1).
-const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000; includeSubDomains";
 
 /// Puts the pages together, the playground and the definition among them.
 pub fn configure(config: &mut ServiceConfig) {
@@ -113,8 +111,7 @@ async fn add_headers(
     }
     // Over plain HTTP it means nothing (RFC 6797 §7.2), and on loopback it would lock out others.
     if by_tls {
-        let value = HeaderValue::from_static(STRICT_TRANSPORT_SECURITY);
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
     }
     Ok(response)
 }

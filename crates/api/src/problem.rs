@@ -219,6 +219,13 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.0.status);
+        // The rest of the body may never come, or never end: there is no next request to wait for.
+        if matches!(
+            self.0.status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE
+        ) {
+            response.force_close();
+        }
         for (name, value) in &self.0.headers {
             response.append_header((name.clone(), value.as_str()));
         }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
 use actix_web::web::{self, PayloadConfig};
-use actix_web::{App as Application, HttpResponse, HttpServer};
+use actix_web::{App as Application, HttpResponse};
 use keyledger_ledger::Committer;
 use tokio::sync::oneshot;
 
@@ -16,21 +16,28 @@ use crate::app::App;
 use crate::body::{BODY_BYTES_MAX, unreadable_query};
 use crate::caller::{Origin, Visitor};
 use crate::edge::{Edge, RequestIds};
+use crate::gate::Gate;
+use crate::listen::{self, Listening};
 use crate::problem::Problem;
 use crate::routes::set_up::FirstOwner;
+use crate::tls::Certificates;
 use crate::{pages, routes};
 
-/// How long a connection may stay idle, in seconds.
-const KEEP_ALIVE_SECONDS: u64 = 75;
-/// How long the head of a request may take to arrive, in milliseconds.
-const HEAD_MILLISECONDS: u64 = 10_000;
+/// How many connections may be open while the ledger is replayed.
+const STARTING_CONNECTIONS_MAX: usize = 256;
 
 /// How the server is to run.
 pub struct ServerOptions {
     /// The socket, bound and listening.
     pub listener: TcpListener,
+    /// The certificates, if this server speaks TLS itself.
+    pub tls: Option<Arc<Certificates>>,
     /// The number of HTTP workers.
     pub workers: usize,
+    /// How many connections may be open at once.
+    pub connections_max: usize,
+    /// What is decided about requests as such.
+    pub gate: Gate,
     /// How long running requests may take to finish once the server is told to stop, in seconds.
     pub shutdown_seconds: u64,
 }
@@ -46,9 +53,17 @@ pub fn run(
     committer: Committer,
 ) -> io::Result<()> {
     let app = web::Data::new(app);
-    let edge = Edge::new(Arc::new(ids));
+    let edge = Edge::new(Arc::new(ids)).with_gate(Arc::new(options.gate));
     actix_web::rt::System::new().block_on(async move {
-        let server = HttpServer::new(move || {
+        let listening = Listening {
+            listener: options.listener,
+            tls: options.tls,
+            workers: options.workers,
+            connections_max: options.connections_max,
+            shutdown_seconds: options.shutdown_seconds,
+            heeds_signals: true,
+        };
+        let server = listen::serve(listening, move || {
             Application::new()
                 .app_data(app.clone())
                 .app_data(PayloadConfig::new(BODY_BYTES_MAX))
@@ -62,13 +77,7 @@ pub fn run(
                 .default_service(web::to(async |_: Visitor| {
                     Err::<HttpResponse, _>(Problem::not_found())
                 }))
-        })
-        .workers(options.workers)
-        .keep_alive(std::time::Duration::from_secs(KEEP_ALIVE_SECONDS))
-        .client_request_timeout(std::time::Duration::from_millis(HEAD_MILLISECONDS))
-        .shutdown_timeout(options.shutdown_seconds)
-        .listen(options.listener)?
-        .run();
+        })?;
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             let _ = committer.ended().await;
@@ -89,13 +98,21 @@ impl Starting {
     ///
     /// # Errors
     /// When the socket fails.
-    pub fn begin(listener: TcpListener) -> io::Result<Self> {
+    pub fn begin(listener: TcpListener, tls: Option<Arc<Certificates>>) -> io::Result<Self> {
         let (send, receive) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("starting".to_owned())
             .spawn(move || {
                 actix_web::rt::System::new().block_on(async move {
-                    let server = HttpServer::new(|| {
+                    let listening = Listening {
+                        listener,
+                        tls,
+                        workers: 1,
+                        connections_max: STARTING_CONNECTIONS_MAX,
+                        shutdown_seconds: 0,
+                        heeds_signals: false,
+                    };
+                    let server = listen::serve(listening, || {
                         Application::new()
                             .route("/health/live", web::get().to(routes::health::read_live))
                             .default_service(web::to(async || {
@@ -103,11 +120,7 @@ impl Starting {
                                     "The ledger is being replayed; try again.",
                                 ))
                             }))
-                    })
-                    .workers(1)
-                    .disable_signals()
-                    .listen(listener)?
-                    .run();
+                    })?;
                     // Nobody waits any more only if the start itself has failed.
                     let _ = send.send(server.handle());
                     server.await

@@ -9,8 +9,12 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keyledger_api::cors::Cors;
 use keyledger_api::edge::RequestIds;
+use keyledger_api::gate::Gate;
+use keyledger_api::proxies::TrustedProxies;
 use keyledger_api::server::{self, ServerOptions, Starting};
+use keyledger_api::tls::Certificates;
 use keyledger_api::{
     App, EventIndex, KeeperParts, Lookups, LookupsFeed, Parts, SetUpCode, Settings, Usage,
     UsageKeeper,
@@ -25,6 +29,7 @@ use thiserror::Error as ThisError;
 use crate::clock::WallClock;
 use crate::commands::say;
 use crate::config::{Bootstrap, Config};
+use crate::open_files;
 use crate::progress::ProgressShown;
 
 /// What to do about an address that is taken.
@@ -68,7 +73,9 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         address: config.listen,
         source,
     })?;
-    let starting = Starting::begin(listener.try_clone()?)?;
+    let tls = config.tls.clone().map(Certificates::open).transpose()?;
+    let connections_max = open_files::make_room_for(config.max_connections);
+    let starting = Starting::begin(listener.try_clone()?, tls.clone())?;
 
     let rng = SystemRandom::new();
     let clock = Arc::new(WallClock::new());
@@ -107,6 +114,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         settings: Settings {
             issuer: config.issuer.clone(),
             password_places: config.password_places,
+            is_on_loopback: config.listen.ip().is_loopback(),
         },
     })
     .map_err(|problem| BootError::Bootstrap(problem.detail().to_owned()))?;
@@ -119,7 +127,14 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
     tracing::info!(listen = %config.listen, issuer = config.issuer, "ready");
     let options = ServerOptions {
         listener,
+        tls,
         workers: config.workers,
+        connections_max,
+        gate: Gate {
+            cors: Cors::new(config.cors_origins.clone()),
+            trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
+            is_by_tls: config.issuer.starts_with("https://"),
+        },
         shutdown_seconds: config.shutdown_seconds,
     };
     let ids = RequestIds::new(draw(&rng)?);

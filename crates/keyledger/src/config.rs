@@ -1,10 +1,13 @@
 //! Configuration: a flag, else the environment, else `keyledger.toml`, else the default. Read once,
 //! here, and nowhere else.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
+use keyledger_api::cors::{NotAnOrigin, WebOrigin};
+use keyledger_api::tls::TlsFiles;
 use keyledger_ledger::ledger::SNAPSHOT_EVERY_DEFAULT;
 use keyledger_ledger::opening::RESERVE_BYTES_DEFAULT;
 use serde::Deserialize;
@@ -19,6 +22,9 @@ const DATA_DIR: &str = "data/ledger";
 const CONFIG_FILE: &str = "keyledger.toml";
 /// How long running requests may take to finish at the end.
 const SHUTDOWN_SECONDS: u64 = 10;
+
+/// How many connections may be open at once, where nothing else is said and the system allows it.
+const MAX_CONNECTIONS: usize = 20_000;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ValueEnum)]
@@ -48,6 +54,42 @@ pub(crate) struct ServeFlags {
     /// A proxy in front of this server speaks TLS; only then may it listen beyond loopback.
     #[arg(long, env = "KEYLEDGER_TLS_TERMINATED_BY_PROXY", num_args = 0..=1, default_missing_value = "true")]
     tls_terminated_by_proxy: Option<bool>,
+    /// The certificate to speak TLS with, and behind it those that lead to a root; PEM. Read again
+    /// when it changes.
+    #[arg(
+        long,
+        env = "KEYLEDGER_TLS_CERTIFICATE",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
+    tls_certificate: Option<PathBuf>,
+    /// The certificate's private key; PEM.
+    #[arg(
+        long,
+        env = "KEYLEDGER_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_certificate"
+    )]
+    tls_key: Option<PathBuf>,
+    /// The networks of the proxies whose Forwarded or X-Forwarded-For is believed [default: none].
+    #[arg(
+        long,
+        env = "KEYLEDGER_TRUSTED_PROXIES",
+        value_name = "NETWORK,…",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Option<Vec<String>>,
+    /// The origins whose pages may ask the API from a browser [default: none].
+    #[arg(
+        long,
+        env = "KEYLEDGER_CORS_ORIGINS",
+        value_name = "ORIGIN,…",
+        value_delimiter = ','
+    )]
+    cors_origins: Option<Vec<String>>,
+    /// How many connections may be open at once [default: 20000, or what the system allows].
+    #[arg(long, env = "KEYLEDGER_MAX_CONNECTIONS", value_name = "N")]
+    max_connections: Option<usize>,
     /// The number of HTTP workers [default: one a core].
     #[arg(long, env = "KEYLEDGER_WORKERS", value_name = "N")]
     workers: Option<usize>,
@@ -84,6 +126,11 @@ struct File {
     data_dir: Option<PathBuf>,
     issuer: Option<String>,
     tls_terminated_by_proxy: Option<bool>,
+    tls_certificate: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    trusted_proxies: Option<Vec<String>>,
+    cors_origins: Option<Vec<String>>,
+    max_connections: Option<usize>,
     workers: Option<usize>,
     password_places: Option<usize>,
     reserve_bytes: Option<u64>,
@@ -103,6 +150,14 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// The address that clients know this server by, without a slash at its end.
     pub(crate) issuer: String,
+    /// The files to speak TLS with, if this server speaks it itself.
+    pub(crate) tls: Option<TlsFiles>,
+    /// The networks of the proxies whose word for a client's address is taken.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// The origins whose pages may ask the API.
+    pub(crate) cors_origins: Vec<WebOrigin>,
+    /// How many connections may be open at once.
+    pub(crate) max_connections: usize,
     /// The number of HTTP workers.
     pub(crate) workers: usize,
     /// How many passwords are checked at once.
@@ -143,8 +198,9 @@ pub(crate) enum ConfigError {
     /// Passwords and keys would cross the network in clear.
     #[error(
         "{listen} is not a loopback address, and this server speaks plain HTTP: keys would cross \
-         the network in clear. Put a proxy that speaks TLS in front and say so with \
-         --tls-terminated-by-proxy, or listen on 127.0.0.1"
+         the network in clear. Give it a certificate with --tls-certificate and --tls-key, or put a \
+         proxy that speaks TLS in front and say so with --tls-terminated-by-proxy, or listen on \
+         127.0.0.1"
     )]
     PlainBeyondLoopback {
         /// The address.
@@ -157,6 +213,32 @@ pub(crate) enum ConfigError {
     NotAnIssuer {
         /// What was given.
         issuer: String,
+    },
+    /// A certificate without a key, or the other way round.
+    #[error("{missing} is not set; a certificate and its key belong together")]
+    HalfTls {
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// Our own TLS and an issuer that says plain HTTP.
+    #[error("the issuer {issuer} must begin with https://, because this server speaks TLS")]
+    PlainIssuer {
+        /// What was given.
+        issuer: String,
+    },
+    /// Not a network.
+    #[error("{given} in trusted_proxies is no network, such as 10.0.0.0/8, and no address")]
+    NotANetwork {
+        /// What was given.
+        given: String,
+    },
+    /// Not an origin.
+    #[error("{given} in cors_origins {source}")]
+    NotAnOrigin {
+        /// What was given.
+        given: String,
+        /// What it must be.
+        source: NotAnOrigin,
     },
     /// Zero of something that is needed.
     #[error("{name} must be at least 1")]
@@ -187,13 +269,24 @@ impl ServeFlags {
             .tls_terminated_by_proxy
             .or(file.tls_terminated_by_proxy)
             .unwrap_or(false);
-        if !listen.ip().is_loopback() && !behind_tls {
+        let tls = tls_files(
+            self.tls_certificate.or(file.tls_certificate),
+            self.tls_key.or(file.tls_key),
+        )?;
+        if !listen.ip().is_loopback() && !behind_tls && tls.is_none() {
             return Err(ConfigError::PlainBeyondLoopback { listen });
         }
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let issuer = self
             .issuer
             .or(file.issuer)
-            .unwrap_or_else(|| format!("http://{listen}"));
+            .unwrap_or_else(|| format!("{scheme}://{listen}"));
+        let issuer = check_issuer(issuer)?;
+        if tls.is_some() && !issuer.starts_with("https://") {
+            return Err(ConfigError::PlainIssuer { issuer });
+        }
+        let trusted_proxies = self.trusted_proxies.or(file.trusted_proxies);
+        let cors_origins = self.cors_origins.or(file.cors_origins);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let config = Config {
             listen,
@@ -201,7 +294,14 @@ impl ServeFlags {
                 .data_dir
                 .or(file.data_dir)
                 .unwrap_or_else(|| DATA_DIR.into()),
-            issuer: check_issuer(issuer)?,
+            issuer,
+            tls,
+            trusted_proxies: each(trusted_proxies, network)?,
+            cors_origins: each(cors_origins, origin)?,
+            max_connections: self
+                .max_connections
+                .or(file.max_connections)
+                .unwrap_or(MAX_CONNECTIONS),
             workers: self.workers.or(file.workers).unwrap_or(cores),
             password_places: self
                 .password_places
@@ -225,6 +325,7 @@ impl ServeFlags {
         };
         for (name, value) in [
             ("workers", config.workers as u64),
+            ("max_connections", config.max_connections as u64),
             ("password_places", config.password_places as u64),
         ] {
             if value == 0 {
@@ -253,6 +354,46 @@ impl ServeFlags {
             source: Box::new(source),
         })
     }
+}
+
+fn tls_files(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, ConfigError> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(ConfigError::HalfTls { missing: "tls_key" }),
+        (None, Some(_)) => Err(ConfigError::HalfTls {
+            missing: "tls_certificate",
+        }),
+    }
+}
+
+/// Reads each text of a list; spaces around one and empty ones do not matter.
+fn each<T>(
+    given: Option<Vec<String>>,
+    read: impl Fn(&str) -> Result<T, ConfigError>,
+) -> Result<Vec<T>, ConfigError> {
+    let given = given.unwrap_or_default();
+    let texts = given.iter().map(|text| text.trim());
+    texts.filter(|text| !text.is_empty()).map(read).collect()
+}
+
+fn network(given: &str) -> Result<IpNet, ConfigError> {
+    let address = given.parse::<IpAddr>().map(IpNet::from);
+    address
+        .or_else(|_| given.parse())
+        .map_err(|_| ConfigError::NotANetwork {
+            given: given.to_owned(),
+        })
+}
+
+fn origin(given: &str) -> Result<WebOrigin, ConfigError> {
+    given.parse().map_err(|source| ConfigError::NotAnOrigin {
+        given: given.to_owned(),
+        source,
+    })
 }
 
 fn check_issuer(issuer: String) -> Result<String, ConfigError> {
@@ -394,6 +535,56 @@ mod tests {
     }
 
     #[test]
+    fn own_tls_lets_it_listen_beyond_loopback_and_names_it_https() {
+        let with = |issuer: Option<&str>, key: Option<&str>| {
+            resolve(ServeFlags {
+                listen: Some("0.0.0.0:8443".parse().unwrap()),
+                tls_certificate: Some("certificate.pem".into()),
+                tls_key: key.map(Into::into),
+                issuer: issuer.map(ToOwned::to_owned),
+                ..ServeFlags::default()
+            })
+        };
+        let config = with(None, Some("key.pem")).unwrap();
+        assert_eq!(config.issuer, "https://0.0.0.0:8443");
+        assert!(config.tls.is_some());
+        assert!(matches!(
+            with(None, None),
+            Err(ConfigError::HalfTls { missing: "tls_key" })
+        ));
+        assert!(matches!(
+            with(Some("http://keys.example"), Some("key.pem")),
+            Err(ConfigError::PlainIssuer { .. })
+        ));
+    }
+
+    #[test]
+    fn networks_and_origins_are_read_and_what_is_none_is_named() {
+        let list = |texts: &[&str]| Some(texts.iter().map(ToString::to_string).collect());
+        let with = |proxies: &[&str], origins: &[&str]| {
+            resolve(ServeFlags {
+                trusted_proxies: list(proxies),
+                cors_origins: list(origins),
+                ..ServeFlags::default()
+            })
+        };
+        let config = with(&["10.0.0.0/8", " fd00::1 ", ""], &["https://a.example"]).unwrap();
+        assert_eq!(config.trusted_proxies.len(), 2);
+        assert_eq!(config.trusted_proxies[1].to_string(), "fd00::1/128");
+        assert_eq!(config.cors_origins.len(), 1);
+        assert!(matches!(
+            with(&["10.0.0.0/33"], &[]),
+            Err(ConfigError::NotANetwork { given }) if given == "10.0.0.0/33"
+        ));
+        for bad in ["*", "null", "https://a.example/"] {
+            assert!(matches!(
+                with(&[], &[bad]),
+                Err(ConfigError::NotAnOrigin { .. })
+            ));
+        }
+    }
+
+    #[test]
     fn the_file_stands_behind_the_flags_and_knows_no_other_names() {
         let file: File = toml::from_str("workers = 3\nlisten = \"127.0.0.1:9000\"").unwrap();
         assert_eq!(file.workers, Some(3));
@@ -408,7 +599,7 @@ mod tests {
         let lines = sample.lines().filter_map(|line| line.strip_prefix("#: "));
         let all = lines.collect::<Vec<_>>().join("\n");
         toml::from_str::<File>(&all).unwrap();
-        assert_eq!(all.lines().count(), 12);
+        assert_eq!(all.lines().count(), 17);
     }
 
     #[test]

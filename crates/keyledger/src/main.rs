@@ -8,6 +8,7 @@ mod clock;
 mod commands;
 mod config;
 mod logging;
+mod open_files;
 mod progress;
 
 use std::process::ExitCode;

@@ -1,9 +1,9 @@
 //! `/login` and `/dashboard`: a password opens a session, and nothing else does.
 
-use keyledger_tests::{Client, Reply};
+use keyledger_tests::{Client, OWNER_EMAIL, OWNER_PASSWORD, Reply};
 
 use super::form::{filled, login_fields};
-use crate::world::{Person, world};
+use crate::world::{Person, World, world};
 
 /// A browser that was shown the login form: with the cookies it was given, and the form's fields.
 fn at_the_form() -> (Client, Vec<(String, String)>) {
@@ -62,6 +62,16 @@ pub(crate) fn signed_in_at(nobody: &Client, origin: &str, person: &Person) -> (C
     let browser = browser.header("Origin", origin);
     let reply = browser.post_form("/login", &fields).expect(303);
     (with_cookies(nobody, &reply), reply)
+}
+
+/// The owner of a server of one's own, signed in.
+pub(crate) fn owner_on(world: &World) -> Client {
+    let page = world.anonymous().get("/login").expect(200);
+    let fields = filled(login_fields(&page), "email", OWNER_EMAIL);
+    let fields = filled(fields, "password", OWNER_PASSWORD);
+    let browser = with_cookies(&world.anonymous(), &page);
+    let reply = browser.post_form("/login", &fields).expect(303);
+    with_cookies(&world.anonymous(), &reply)
 }
 
 #[test]

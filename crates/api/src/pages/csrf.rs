@@ -5,9 +5,11 @@
 //! A handler that changes something takes a [`Posted`]; without all of it, it is never called.
 
 use core::future::Future;
+use core::net::IpAddr;
 use core::pin::Pin;
 
 use actix_web::http::header::{HOST, HeaderName, HeaderValue, ORIGIN};
+use actix_web::http::uri::Authority;
 use actix_web::http::{StatusCode, Uri};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use base64::Engine as _;
@@ -17,6 +19,7 @@ use serde::de::DeserializeOwned;
 use super::cookie;
 use super::layout::PageError;
 use crate::app::App;
+use crate::in_time::in_time;
 use crate::problem::Problem;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -117,11 +120,13 @@ impl<F: PageForm> FromRequest for Posted<F> {
             let app = request
                 .app_data::<web::Data<App>>()
                 .expect("every page has the application");
-            if !comes_from_us(&request, &app.settings().issuer) {
+            let settings = app.settings();
+            if !comes_from_us(&request, &settings.issuer, settings.is_on_loopback) {
                 return Err(PageError::forged());
             }
             let value = cookie::read(&request, F::BOND.cookie()).ok_or_else(PageError::forged)?;
-            let form = form.await.map_err(|error| unreadable(&error))?.into_inner();
+            let form = in_time(form).await.map_err(Problem::from)?;
+            let form = form.map_err(|error| unreadable(&error))?.into_inner();
             // Comparing two hashes is constant in time.
             match blake3::Hash::from_hex(form.csrf()) {
                 Ok(given) if given == F::BOND.field(app, value) => Ok(Self(form)),
@@ -153,8 +158,17 @@ fn unreadable(error: &actix_web::Error) -> PageError {
 
 /// Whether a browser says that this request was made by a page of ours. Clients that say nothing
 /// pass: they are no browsers of today, and the hidden field is asked of them too.
-fn comes_from_us(request: &HttpRequest, issuer: &str) -> bool {
+fn comes_from_us(request: &HttpRequest, issuer: &str, is_on_loopback: bool) -> bool {
     let headers = request.headers();
+    let host = request.uri().authority().map_or_else(
+        || headers.get(HOST)?.to_str().ok(),
+        |authority| Some(authority.as_str()),
+    );
+    // A name that somebody made to point at us (DNS rebinding) is no address of ours, and whatever
+    // its pages say of themselves is said in that name.
+    if host.is_some_and(|host| !is_our_host(host, issuer, is_on_loopback)) {
+        return false;
+    }
     // `none` is the person's own doing, such as sending a form again from the history.
     let sites: Vec<&[u8]> = headers
         .get_all(SEC_FETCH_SITE)
@@ -171,24 +185,40 @@ fn comes_from_us(request: &HttpRequest, issuer: &str) -> bool {
         // Our own `Referrer-Policy: no-referrer` makes browsers say `null` here (Fetch, "append a
         // request `Origin` header"); so does a sandboxed frame, whose site is another one.
         Ok("null") => vouched,
-        Ok(origin) => is_ours(origin, request, issuer),
+        Ok(origin) => is_ours(origin, host, issuer),
         Err(_) => false,
     })
 }
 
-/// Whether an origin is the issuer's, or the host's that the request was sent to: behind a proxy the
-/// two may differ, and a page of another origin can fake neither.
-fn is_ours(origin: &str, request: &HttpRequest, issuer: &str) -> bool {
+/// Whether a host that was asked for is the issuer's, or, for a server on loopback, the machine that
+/// the browser runs on: there it may go by another name than the issuer's, or behind a tunnel.
+fn is_our_host(host: &str, issuer: &str, is_on_loopback: bool) -> bool {
+    let is_issuers = origin_of(issuer).is_some_and(|(scheme, authority)| {
+        authority.eq_ignore_ascii_case(without_default_port(scheme, host))
+    });
+    is_issuers || (is_on_loopback && is_loopback_name(host))
+}
+
+fn is_loopback_name(authority: &str) -> bool {
+    let Ok(authority) = authority.parse::<Authority>() else {
+        return false;
+    };
+    let host = authority.host();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether an origin is the issuer's, or that of the host of ours that the request was sent to.
+fn is_ours(origin: &str, host: Option<&str>, issuer: &str) -> bool {
     let Some((scheme, authority)) = origin_of(issuer) else {
         return false;
     };
     let Some((its_scheme, its_authority)) = origin_of(origin) else {
         return false;
     };
-    let host = request.uri().authority().map_or_else(
-        || request.headers().get(HOST)?.to_str().ok(),
-        |authority| Some(authority.as_str()),
-    );
     its_scheme == scheme
         && (its_authority.eq_ignore_ascii_case(authority)
             || host.is_some_and(|host| {
@@ -221,7 +251,7 @@ mod tests {
         let request = headers.iter().fold(TestRequest::post(), |request, header| {
             request.append_header(*header)
         });
-        comes_from_us(&request.to_http_request(), issuer)
+        comes_from_us(&request.to_http_request(), issuer, true)
     }
 
     #[test]
@@ -294,6 +324,49 @@ mod tests {
         assert!(!passes(
             issuer,
             &[localhost, ("Origin", "http://localhost:8081")]
+        ));
+    }
+
+    #[test]
+    fn n100_a_name_that_was_made_to_point_at_us_is_refused_whatever_its_page_says() {
+        for issuer in ["http://127.0.0.1:8080", "http://keys.example"] {
+            for host in [
+                "evil.example",
+                "evil.example:8080",
+                "127.0.0.1.evil.example",
+                "localhost.evil.example",
+                "keys.example.evil.example",
+                "localhost@evil.example",
+                "",
+            ] {
+                let origin = format!("http://{host}");
+                for headers in [
+                    vec![("Host", host), ("Origin", &*origin)],
+                    vec![("Host", host), ("Sec-Fetch-Site", "same-origin")],
+                    vec![
+                        ("Host", host),
+                        ("Origin", "null"),
+                        ("Sec-Fetch-Site", "same-origin"),
+                    ],
+                ] {
+                    assert!(!passes(issuer, &headers), "{issuer} with {headers:?}");
+                }
+            }
+        }
+        for host in [
+            "localhost",
+            "LOCALHOST:80",
+            "127.0.0.1",
+            "127.9.9.9:1",
+            "[::1]:8080",
+        ] {
+            assert!(is_our_host(host, "https://keys.example", true), "{host}");
+            assert!(!is_our_host(host, "https://keys.example", false), "{host}");
+        }
+        assert!(is_our_host(
+            "KEYS.example:443",
+            "https://keys.example",
+            false
         ));
     }
 }

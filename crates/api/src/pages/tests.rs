@@ -86,6 +86,7 @@ impl World {
             settings: Settings {
                 issuer: issuer.to_owned(),
                 password_places: 2,
+                is_on_loopback: true,
             },
         });
         Self {

@@ -113,17 +113,46 @@ pub struct OwnTokens {
     results: Vec<OwnTokenView>,
 }
 
+/// Which page of the tokens: there is only ever one, of at most one token.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OwnTokensQuery {
+    /// At most this many, 1 to 1,000.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+    /// The same by another name.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    page_size: Option<String>,
+}
+
+impl OwnTokensQuery {
+    /// A size that no page has is refused although no page could be too large: a client that sends
+    /// one has a fault, and another list would not forgive it.
+    fn check(&self) -> Result<(), Problem> {
+        for (name, size) in [("limit", &self.limit), ("page_size", &self.page_size)] {
+            answer::size(name, size.as_deref())?;
+        }
+        Ok(())
+    }
+}
+
 /// List my own tokens, masked.
 ///
 /// # Errors
 /// 401, 403.
-#[utoipa::path(get, path = "/v1/user/tokens", tag = "user tokens",
+#[utoipa::path(get, path = "/v1/user/tokens", tag = "user tokens", params(OwnTokensQuery),
     responses(
         (status = 200, body = OwnTokens, description = "The tokens."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
-        (status = 403, body = ProblemBody, description = "The caller is no user, or lacks keys:read.")))]
-pub async fn list_own_tokens(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
+        (status = 403, body = ProblemBody, description = "The caller is no user, or lacks keys:read."),
+        (status = 422, body = ProblemBody, description = "A parameter is not right.")))]
+pub async fn list_own_tokens(
+    app: web::Data<App>,
+    caller: Caller,
+    query: web::Query<OwnTokensQuery>,
+) -> Result<HttpResponse, Problem> {
     let user = require_user(&caller)?;
+    query.check()?;
     let directory = app.directory();
     passage::required(built_in::KEYS_READ);
     directory.require_own(caller.authority(), built_in::KEYS_READ)?;

@@ -11,7 +11,7 @@ use keyledger_domain::Timestamp;
 use keyledger_ledger::folder::{FolderError, Paths, available_bytes};
 use keyledger_ledger::verify::{self, VerifyError};
 
-use super::{Outcome, say};
+use super::{Outcome, certificate, say};
 use crate::clock;
 use crate::config::{Config, ServeFlags, proxy_variables};
 use crate::logging;
@@ -22,7 +22,7 @@ const CLOCK_NOT_BEFORE: &str = "2026-11-01T00:00:00Z";
 
 /// What a look found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Finding {
+pub(super) enum Finding {
     /// As it should be.
     Good(String),
     /// It works, but somebody should know.
@@ -59,6 +59,10 @@ pub(crate) fn run(flags: ServeFlags) -> Outcome {
     ))];
     findings.push(look_at_address(&config));
     findings.extend(look_at_proxies(&config));
+    if let Some(files) = &config.tls {
+        findings.push(look_at_rights(&files.key, "TLS key", 0o640));
+        findings.push(certificate::look(files, clock::wall()));
+    }
     findings.extend(look_at_folder(&paths));
     findings.extend(look_at_room(&config));
     let last_record_at = look_at_store(&paths, &mut findings)?;

@@ -1,0 +1,80 @@
+//! What is decided about a request before it goes in, and what is said with every answer.
+
+use actix_web::dev::ServiceRequest;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+
+use crate::cors::{Cors, Leave};
+use crate::head;
+use crate::proxies::TrustedProxies;
+
+/// Two years, with subdomains (RFC 6797 §6.1; ASVS 3.4.1 wants one year at least).
+pub(crate) const STRICT_TRANSPORT_SECURITY: HeaderValue =
+    HeaderValue::from_static("max-age=63072000; includeSubDomains");
+
+/// What a refusal carries besides: it may be opened in a browser by whoever mistyped an address, and
+/// is never more than text. Good answers of the API do without: they are JSON, which `nosniff` keeps
+/// from being anything else, and each header costs every verification.
+const ON_REFUSALS: [(HeaderName, HeaderValue); 2] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    ),
+];
+
+/// What the configuration says about requests as such.
+#[derive(Clone, Debug, Default)]
+pub struct Gate {
+    /// Which pages of other origins may ask.
+    pub cors: Cors,
+    /// Whose word is taken for where a request came from.
+    pub trusted_proxies: TrustedProxies,
+    /// Whether clients reach this server by TLS, its own or a proxy's.
+    pub is_by_tls: bool,
+}
+
+impl Gate {
+    /// Lets a request in, or answers it here.
+    ///
+    /// # Errors
+    /// The answer.
+    pub(crate) fn admit(&self, request: &mut ServiceRequest) -> Result<Leave, Box<HttpResponse>> {
+        let uri = &request.head().uri;
+        let query = uri.query().unwrap_or_default();
+        let seen = head::look(request.headers(), uri.path(), query)
+            .map_err(|problem| Box::new(problem.error_response()))?;
+        if !self.trusted_proxies.is_empty()
+            && let Some(peer) = request.head().peer_addr
+        {
+            let client = self.trusted_proxies.client(peer, request.headers());
+            // In the place of the proxy's address: whatever asks for the source behind here gets the
+            // client's.
+            if let Some(client) = client.map_err(|problem| Box::new(problem.error_response()))? {
+                request.head_mut().peer_addr = Some(client);
+            }
+        }
+        if seen.has_origin
+            && let Some(answer) = self.cors.preflight(request)
+        {
+            return Err(Box::new(answer));
+        }
+        Ok(self.cors.leave(request, seen.has_origin))
+    }
+
+    /// What is said with a refusal.
+    pub(crate) fn say_with_refusal(&self, headers: &mut HeaderMap) {
+        for (name, value) in ON_REFUSALS {
+            if !headers.contains_key(&name) {
+                headers.insert(name, value);
+            }
+        }
+        // Over plain HTTP it means nothing (RFC 6797 §7.2), and on loopback it would lock out others.
+        if self.is_by_tls {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! A body must arrive in time: a client that drips it would hold its connection and its request.
+
+use core::future::poll_fn;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
+use core::time::Duration;
+
+use actix_web::http::StatusCode;
+use tokio::time::{Sleep, sleep};
+
+use crate::problem::Problem;
+
+/// How long a body may take to arrive, in seconds, from where it is first missed. The largest one
+/// that is read is 64 KiB.
+pub(crate) const BODY_SECONDS: u64 = 10;
+
+/// The body did not arrive in time.
+#[derive(Debug)]
+pub(crate) struct Late;
+
+impl From<Late> for Problem {
+    fn from(_: Late) -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            format!("The body must arrive within {BODY_SECONDS} seconds."),
+        )
+    }
+}
+
+/// The time that a body still has. Nearly every body is there already when it is asked for, so the
+/// timer is made only for one that is not.
+#[derive(Default)]
+pub(crate) struct TimeLeft(Option<Pin<Box<Sleep>>>);
+
+impl TimeLeft {
+    /// To be asked whenever the body is missed.
+    pub(crate) fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<Late> {
+        let timer = self
+            .0
+            .get_or_insert_with(|| Box::pin(sleep(Duration::from_secs(BODY_SECONDS))));
+        timer.as_mut().poll(context).map(|()| Late)
+    }
+}
+
+/// Reads a body, but not for ever.
+pub(crate) async fn in_time<F: Future>(reading: F) -> Result<F::Output, Late> {
+    let mut reading = pin!(reading);
+    let mut time_left = TimeLeft::default();
+    poll_fn(|context| {
+        if let Poll::Ready(read) = reading.as_mut().poll(context) {
+            return Poll::Ready(Ok(read));
+        }
+        time_left.poll_late(context).map(Err)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use core::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn n126_a_body_that_drips_is_late() {
+        assert!(matches!(in_time(ready(7)).await, Ok(7)));
+        let begun = tokio::time::Instant::now();
+        assert!(in_time(pending::<()>()).await.is_err());
+        assert_eq!(begun.elapsed().as_secs(), BODY_SECONDS);
+    }
+}

@@ -1,0 +1,259 @@
+//! Whose word is taken for where a request came from: that of the proxies that are listed.
+//!
+//! Each proxy adds the address of whoever spoke to it at the right end of `X-Forwarded-For`, or as
+//! the last element of `Forwarded` (RFC 7239 §4). So the list is read from the right, as long as
+//! what stands there is a listed proxy; the first that is none is the client. What is left of it
+//! the client may have written itself, and it is not even looked at.
+
+use core::net::{IpAddr, SocketAddr};
+
+use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use crate::problem::Problem;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The proxies in front of this server.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+}
+
+impl TrustedProxies {
+    /// Those in these networks.
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self { networks }
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.networks.is_empty()
+    }
+
+    fn holds(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.networks
+            .iter()
+            .any(|network| network.contains(&address))
+    }
+
+    /// Where a request came from, if it came through a listed proxy that says so; otherwise the
+    /// peer's own address stays what it is.
+    ///
+    /// # Errors
+    /// 400 for a listed proxy that contradicts itself, or says what cannot be read: it is better to
+    /// serve nobody than to hold somebody for another one.
+    pub(crate) fn client(
+        &self,
+        peer: SocketAddr,
+        headers: &HeaderMap,
+    ) -> Result<Option<SocketAddr>, Problem> {
+        if !self.holds(peer.ip()) {
+            return Ok(None);
+        }
+        let (forwarded, listed) = (one(headers, FORWARDED)?, one(headers, X_FORWARDED_FOR)?);
+        let hops: Vec<&str> = match (forwarded, listed) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => {
+                return Err(unreadable("Forwarded and X-Forwarded-For were both sent"));
+            }
+            (Some(forwarded), None) => split_outside_quotes(forwarded, ',').collect(),
+            (None, Some(listed)) => listed.split(',').collect(),
+        };
+        let mut farthest = None;
+        for hop in hops.iter().rev() {
+            let address = if forwarded.is_some() {
+                forwarded_for(hop)
+            } else {
+                node(hop.trim())
+            };
+            let address = address.ok_or_else(|| unreadable("an address could not be read"))?;
+            farthest = Some(address);
+            if !self.holds(address) {
+                break;
+            }
+        }
+        Ok(farthest.map(|address| SocketAddr::new(address, 0)))
+    }
+}
+
+fn unreadable(what: &str) -> Problem {
+    Problem::unreadable(format!(
+        "The proxy in front of this server is not clear: {what}."
+    ))
+}
+
+fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Problem> {
+    let mut values = headers.get_all(&name);
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(unreadable("a header was sent twice"));
+    }
+    HeaderValue::to_str(value)
+        .map(Some)
+        .map_err(|_| unreadable("a header is not text"))
+}
+
+/// The parts of a text between separators that do not stand in a quoted string (RFC 9110 §5.6.4).
+fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    text.split(move |c: char| {
+        if is_escaped {
+            is_escaped = false;
+        } else if is_quoted && c == '\\' {
+            is_escaped = true;
+        } else if c == '"' {
+            is_quoted = !is_quoted;
+        } else {
+            return c == separator && !is_quoted;
+        }
+        false
+    })
+}
+
+/// The address in one element of `Forwarded`: exactly one `for`, as a token or a quoted string.
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let mut nodes = split_outside_quotes(element, ';')
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("for"))
+        .map(|(_, value)| value);
+    let value = nodes.next()?;
+    if nodes.next().is_some() {
+        return None;
+    }
+    let bare = value
+        .strip_prefix('"')
+        .map_or(Some(value), |rest| rest.strip_suffix('"'))?;
+    node(bare)
+}
+
+/// An address, with a port or without. `unknown` and names that hide the address (RFC 7239 §6.2,
+/// §6.3) are none.
+fn node(text: &str) -> Option<IpAddr> {
+    let bracketed = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let address = match bracketed {
+        Some(address) => address.parse().ok().map(IpAddr::V6),
+        None => text
+            .parse::<IpAddr>()
+            .or_else(|_| text.parse::<SocketAddr>().map(|with_port| with_port.ip()))
+            .ok(),
+    };
+    address.map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    /// Whom a request from `peer` is taken to be from; 400 for none.
+    fn client(peer: &str, headers: &[(&str, &str)]) -> Result<String, ()> {
+        let proxies = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap());
+        let request = headers.iter().fold(TestRequest::get(), |request, header| {
+            request.append_header(*header)
+        });
+        let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
+        let found =
+            TrustedProxies::new(proxies.to_vec()).client(peer, request.to_http_request().headers());
+        match found {
+            Ok(found) => Ok(found.unwrap_or(peer).ip().to_string()),
+            Err(_) => Err(()),
+        }
+    }
+
+    #[test]
+    fn from_strangers_nothing_is_believed_nor_even_read() {
+        for headers in [
+            vec![("X-Forwarded-For", "203.0.113.7")],
+            vec![("Forwarded", "for=203.0.113.7")],
+            vec![("X-Forwarded-For", "junk"), ("X-Forwarded-For", "more")],
+            vec![("Forwarded", "for=1.1.1.1"), ("X-Forwarded-For", "2.2.2.2")],
+        ] {
+            assert_eq!(client("192.0.2.1", &headers), Ok("192.0.2.1".into()));
+        }
+    }
+
+    #[test]
+    fn the_rightmost_that_is_no_listed_proxy_is_the_client() {
+        for (listed, expected) in [
+            ("203.0.113.7", "203.0.113.7"),
+            (" 203.0.113.7 ", "203.0.113.7"),
+            ("203.0.113.7:50123", "203.0.113.7"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("::ffff:203.0.113.7", "203.0.113.7"),
+            // What the client wrote itself, to pass for another one.
+            ("127.0.0.1, 203.0.113.7", "203.0.113.7"),
+            ("10.0.0.9, 203.0.113.7", "203.0.113.7"),
+            ("junk, 203.0.113.7", "203.0.113.7"),
+            // Two proxies in a row, and a client inside their network.
+            ("203.0.113.7, 10.0.0.2", "203.0.113.7"),
+            ("203.0.113.7, 10.0.0.2, fd00::2", "203.0.113.7"),
+            ("10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        ] {
+            let headers = [("X-Forwarded-For", listed)];
+            assert_eq!(
+                client("10.0.0.1", &headers),
+                Ok(expected.into()),
+                "{listed}"
+            );
+            assert_eq!(client("::ffff:10.0.0.1", &headers), Ok(expected.into()));
+        }
+        assert_eq!(client("10.0.0.1", &[]), Ok("10.0.0.1".into()));
+    }
+
+    #[test]
+    fn forwarded_is_read_as_rfc_7239_writes_it() {
+        for (forwarded, expected) in [
+            ("for=203.0.113.7", "203.0.113.7"),
+            ("For=\"203.0.113.7:47011\"", "203.0.113.7"),
+            ("for=\"[2001:db8:cafe::17]:4711\"", "2001:db8:cafe::17"),
+            ("for=192.0.2.60;proto=http;by=203.0.113.43", "192.0.2.60"),
+            ("proto=https; for=192.0.2.60", "192.0.2.60"),
+            ("for=192.0.2.43, for=198.51.100.17", "198.51.100.17"),
+            ("for=192.0.2.43, for=10.0.0.2", "192.0.2.43"),
+            // A separator inside quotes, written by the client, makes no element of its own.
+            ("for=192.0.2.43;host=\"a, for=1.2.3.4\"", "192.0.2.43"),
+            ("host=\"\\\", for=1.2.3.4\", for=192.0.2.43", "192.0.2.43"),
+        ] {
+            let headers = [("Forwarded", forwarded)];
+            assert_eq!(
+                client("10.0.0.1", &headers),
+                Ok(expected.into()),
+                "{forwarded}"
+            );
+        }
+    }
+
+    #[test]
+    fn n139_a_proxy_that_contradicts_itself_is_refused() {
+        for headers in [
+            vec![("Forwarded", "for=1.1.1.1"), ("X-Forwarded-For", "1.1.1.1")],
+            vec![
+                ("X-Forwarded-For", "1.1.1.1"),
+                ("X-Forwarded-For", "1.1.1.1"),
+            ],
+            vec![("Forwarded", "for=1.1.1.1"), ("Forwarded", "for=2.2.2.2")],
+            vec![("Forwarded", "for=1.1.1.1;for=2.2.2.2")],
+            vec![("Forwarded", "for=unknown")],
+            vec![("Forwarded", "for=_hidden")],
+            vec![("Forwarded", "proto=https")],
+            vec![("Forwarded", "for=\"1.1.1.1")],
+            vec![("Forwarded", "")],
+            vec![("X-Forwarded-For", "")],
+            vec![("X-Forwarded-For", "1.1.1.1,")],
+            vec![("X-Forwarded-For", "unknown")],
+            vec![("X-Forwarded-For", "256.1.1.1")],
+            vec![("X-Forwarded-For", "1.1.1.1, junk, 10.0.0.2")],
+        ] {
+            assert_eq!(client("10.0.0.1", &headers), Err(()), "{headers:?}");
+        }
+    }
+}
