@@ -36,8 +36,13 @@ pub struct Origin {
 impl Origin {
     /// The origin of an HTTP request. Its id was drawn at the edge.
     pub fn of(request: &HttpRequest) -> Self {
+        Self::of_answered(passage::request(), request)
+    }
+
+    /// The same once the answer is there, when the request is no longer being followed.
+    pub(crate) fn of_answered(id: RequestId, request: &HttpRequest) -> Self {
         Self {
-            request: passage::request(),
+            request: id,
             source: request
                 .peer_addr()
                 .map(|address| address.ip().to_canonical()),

@@ -161,12 +161,15 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = if let Some(mut inner) = this.inner.as_pin_mut() {
-            let Ok(polled) = caught(|| inner.as_mut().poll(context)) else {
+            let answered = caught(|| {
+                let response = task::ready!(inner.as_mut().poll(context))?;
+                passage::gathered(inner).count(&response);
+                Poll::Ready(Ok::<_, Error>(response))
+            });
+            let Ok(answered) = answered else {
                 return Poll::Ready(Err(panicked_answer(*this.id, this.gate)));
             };
-            let response = task::ready!(polled)?;
-            passage::gathered(inner).count(&response);
-            response.map_into_left_body()
+            task::ready!(answered)?.map_into_left_body()
         } else if let Some(refused) = this.refused.take() {
             let (request, refusal) = *refused;
             request.into_response(refusal).map_into_right_body()

@@ -344,7 +344,7 @@ pub async fn read_key_usage(
     let usage = app.usage_shared();
     let view = app
         .record_readers()
-        .work(BUSY, move |_| named.view(&usage, wanted));
+        .work(BUSY, move |()| named.view(&usage, wanted));
     Ok(HttpResponse::Ok().json(view.await?))
 }
 
@@ -399,7 +399,7 @@ pub async fn list_org_usage(
         (wanted, page)
     };
     let usage = app.usage_shared();
-    let views = app.record_readers().work(BUSY, move |_| {
+    let views = app.record_readers().work(BUSY, move |()| {
         let items = page.items.into_iter();
         Page {
             items: items.map(|named| named.view(&usage, wanted)).collect(),

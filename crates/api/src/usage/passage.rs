@@ -112,7 +112,7 @@ impl Passage {
             asked,
         };
         app.usage().record(&showing, || {
-            let origin = Origin::of(request);
+            let origin = Origin::of_answered(self.request, request);
             NewsOrigin {
                 request: origin.request(),
                 client: origin.client(),
