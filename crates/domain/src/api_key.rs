@@ -221,13 +221,7 @@ impl ApiKey {
     /// Whether it may be used from this address. An unknown address passes only where there is no
     /// list. An IPv4 address written as IPv6 counts as what it is.
     pub fn admits(&self, source: Option<IpAddr>) -> bool {
-        if self.allowed_cidrs.is_empty() {
-            return true;
-        }
-        let Some(source) = source.map(|ip| ip.to_canonical()) else {
-            return false;
-        };
-        self.allowed_cidrs.iter().any(|net| net.contains(&source))
+        admits(&self.allowed_cidrs, source)
     }
 
     /// Whether its scopes name this one, or it is not narrowed at all.
@@ -891,6 +885,17 @@ impl ApiKey {
             })
         });
     }
+}
+
+/// Whether a list of networks admits an address; see [`ApiKey::admits`].
+pub(crate) fn admits(allowed_cidrs: &[IpNet], source: Option<IpAddr>) -> bool {
+    if allowed_cidrs.is_empty() {
+        return true;
+    }
+    let Some(source) = source.map(|ip| ip.to_canonical()) else {
+        return false;
+    };
+    allowed_cidrs.iter().any(|net| net.contains(&source))
 }
 
 /// Whether the first of two ends comes after the second; no end comes after all.

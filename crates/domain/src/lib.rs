@@ -27,6 +27,7 @@ pub mod entitlement;
 pub mod event;
 pub mod id;
 pub mod key_use;
+pub mod loss;
 pub mod member;
 pub mod org;
 pub mod personal;

@@ -8,6 +8,7 @@ mod api_key;
 mod directory;
 mod entitlement;
 mod key_use;
+mod loss;
 mod member;
 mod org;
 mod properties;
