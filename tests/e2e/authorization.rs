@@ -319,3 +319,69 @@ fn n114_nobody_places_a_service_or_a_member_where_they_may_less() {
     manager.post("/v1/scopes", &scope).expect(403);
     owner.patch(&own, &json!({ "teams": [team] })).expect(200);
 }
+
+/// Goal: nobody learns what a body is to look like where they may do nothing. Method: bodies that
+/// are no JSON, have an unknown field or a wrong value, sent to every change by a key that may only
+/// read files.
+#[test]
+fn who_may_not_is_told_so_whatever_the_body_looks_like() {
+    let narrow = world().with_key(&world().key_with_scopes(&["files:read"]));
+    let service = world().service().string("slug");
+    let entitlement = json!({ "name": unique("Token"), "scopes": ["files:read"] });
+    let entitlement = world()
+        .owner()
+        .post("/v1/orgs/acme/entitlements", &entitlement)
+        .expect(201)
+        .string("id");
+    let team = world()
+        .owner()
+        .post("/v1/orgs/acme/teams", &json!({ "name": unique("Team") }))
+        .expect(201)
+        .string("slug");
+    let (handle, user) = (unique("bodies"), world().person("member"));
+    make_key(&world().owner(), &json!({ "handle": handle }));
+    let user = world().with_key(&user.key).get("/v1/me").string("id");
+    let acme = "/v1/orgs/acme";
+    let changes = [
+        ("POST", "/v1/keys/verify".to_owned()),
+        ("POST", "/v1/user/password".to_owned()),
+        ("POST", "/user/keys".to_owned()),
+        ("PATCH", format!("/user/keys/{handle}")),
+        ("POST", format!("/user/keys/{handle}/rotate")),
+        ("POST", "/v1/workspaces".to_owned()),
+        ("POST", "/v1/scopes".to_owned()),
+        ("POST", format!("{acme}/members")),
+        ("PATCH", format!("{acme}/members/{user}")),
+        ("POST", format!("{acme}/teams")),
+        ("PATCH", format!("{acme}/teams/{team}")),
+        ("POST", format!("{acme}/services")),
+        ("PATCH", format!("{acme}/services/{service}")),
+        ("POST", format!("{acme}/services/{service}/refresh")),
+        ("POST", format!("{acme}/entitlements")),
+        ("PATCH", format!("{acme}/entitlements/{entitlement}")),
+        ("POST", format!("{acme}/entitlements/{entitlement}/refresh")),
+    ];
+    let bodies = [
+        json!({ "unknown_field": true }),
+        json!({ "name": 7, "key": 7, "role": 7, "scopes": 7, "grace_seconds": "x" }),
+        json!({ "key": "x", "ip": "nowhere" }),
+        json!([]),
+    ];
+    for (method, path) in &changes {
+        for body in &bodies {
+            let refusal = narrow.any(method, path, Some(body));
+            refusal.expect(403);
+        }
+        let plain = narrow.send_bytes(method, path, "text/plain", b"not JSON");
+        plain.expect("an answer").expect(403);
+    }
+    // Whoever may is told what is wrong.
+    let owner = world().owner();
+    for (method, path) in changes
+        .iter()
+        .filter(|(_, path)| !path.ends_with("password"))
+    {
+        let refusal = owner.any(method, path, Some(&bodies[0]));
+        refusal.expect(422);
+    }
+}

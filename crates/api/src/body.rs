@@ -30,9 +30,9 @@ const REQUIRED: &str = "this field is required";
 /// A JSON body, or what is wrong with it. An empty one counts as `{}`, so that a POST without
 /// settings needs none.
 ///
-/// It is never refused here but by the handler, which begins with `let body = body?;`: the framework
-/// reads all arguments of a handler at once, and a stranger with a bad body must be told that they
-/// are a stranger.
+/// It is never refused here but by the handler, with `let body = body?;` once it has asked what the
+/// caller may do: the framework reads all arguments of a handler at once, and a stranger with a bad
+/// body must be told that they are a stranger, and a caller without the right that they lack it.
 pub struct Json<T>(pub Result<T, Problem>);
 
 impl<T: DeserializeOwned> FromRequest for Json<T> {

@@ -189,8 +189,8 @@ pub async fn create_entitlement(
     org: web::Path<String>,
     Json(body): Json<NewEntitlement>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let org = app.require_in(&caller, &org, built_in::ENTITLEMENTS_WRITE)?;
+    let body = body?;
     let mut fields = Fields::default();
     let name: Option<DisplayName> = fields.required("name", body.name.as_deref());
     let restrictions = Restrictions {
@@ -283,9 +283,9 @@ pub async fn change_entitlement(
     path: web::Path<(String, String)>,
     Json(body): Json<ChangedEntitlement>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let found = app.find_entitlement(&caller, &path)?;
     let id = found.credential;
+    let body = body?;
     let mut fields = Fields::default();
     let restrict = restrictions::change(
         id,
@@ -351,9 +351,8 @@ pub async fn refresh_entitlement(
     path: web::Path<(String, String)>,
     Json(body): Json<Rotation>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let found = app.find_entitlement(&caller, &path)?;
-    let activation = body.activation()?;
+    let activation = body?.activation()?;
     let (token, position) = app.rotate(&caller, found.credential, activation).await?;
     let view = app.view_entitlement(found.entitlement, Some(token))?;
     Ok(answer::done(position, &view))

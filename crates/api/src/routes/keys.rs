@@ -51,7 +51,7 @@ pub async fn verify_key(
     caller: Caller,
     body: Text,
 ) -> Result<HttpResponse, Problem> {
-    let body: VerifyKey<'_> = body.parse()?;
+    let body: VerifyKey<'_> = app.told(&caller, built_in::KEYS_VERIFY, body.parse())?;
     let mut fields = Fields::default();
     let ip = body.ip.as_deref().and_then(|ip| {
         let parsed = ip.parse::<IpAddr>().ok();
@@ -63,7 +63,7 @@ pub async fn verify_key(
     if body.scopes.len() > SCOPES_MAX {
         fields.refuse("scopes", format!("may name at most {SCOPES_MAX}"));
     }
-    fields.check()?;
+    app.told(&caller, built_in::KEYS_VERIFY, fields.check())?;
     let question = Question {
         key: &body.key,
         scopes: &body.scopes,

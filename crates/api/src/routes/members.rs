@@ -154,8 +154,8 @@ pub async fn create_member(
     org: web::Path<String>,
     Json(body): Json<NewMember>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let org = app.require_in(&caller, &org, built_in::USERS_WRITE)?;
+    let body = body?;
     let mut fields = Fields::default();
     let email: Option<Email> = fields.required("email", body.email.as_deref());
     let role = fields.word("role", body.role.as_deref(), ROLE_WORDS);
@@ -264,12 +264,12 @@ pub async fn change_member(
     path: web::Path<(String, String)>,
     Json(body): Json<ChangedMember>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let (org, user) = {
         let directory = app.directory();
         let org = organization::require(&directory, &caller, &path.0, built_in::USERS_WRITE)?;
         (org.id, find(&directory, org, &path.1)?)
     };
+    let body = body?;
     let mut fields = Fields::default();
     if body.role.is_none() {
         fields.refuse("role", format!("is required: {ROLE_WORDS}"));

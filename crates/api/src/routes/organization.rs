@@ -65,4 +65,19 @@ impl App {
         let directory = self.directory();
         Ok(require(&directory, caller, slug, right)?.id)
     }
+
+    /// What a body holds, or what is wrong with it; the latter only for whoever could send a good
+    /// one. The others are told that they may not.
+    pub(crate) fn told<T>(
+        &self,
+        caller: &Caller,
+        right: &'static str,
+        body: Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        if body.is_err() {
+            let directory = self.directory();
+            directory.require_anywhere(caller.authority(), right)?;
+        }
+        body
+    }
 }

@@ -171,7 +171,7 @@ pub async fn create_scope(
     caller: Caller,
     Json(body): Json<NewScope>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
+    let body = app.told(&caller, built_in::SCOPES_WRITE, body)?;
     let (org, slug) = {
         let directory = app.directory();
         let named = body.organization.as_deref();

@@ -203,8 +203,8 @@ pub async fn create_service(
     org: web::Path<String>,
     Json(body): Json<NewService>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let org = app.require_in(&caller, &org, built_in::SERVICES_WRITE)?;
+    let body = body?;
     let mut fields = Fields::default();
     let description = body.description.as_deref().unwrap_or_default();
     let description: Option<Description> = fields.optional("description", Some(description));
@@ -312,9 +312,9 @@ pub async fn change_service(
     path: web::Path<(String, String)>,
     Json(body): Json<ChangedService>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let found = app.find_service(&caller, &path)?;
     let id = found.credential;
+    let body = body?;
     let mut fields = Fields::default();
     let name: Option<DisplayName> = fields.optional("name", body.name.as_deref());
     let description = fields.optional("description", body.description.as_deref());
@@ -388,9 +388,8 @@ pub async fn refresh_service(
     path: web::Path<(String, String)>,
     Json(body): Json<Rotation>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let found = app.find_service(&caller, &path)?;
-    let activation = body.activation()?;
+    let activation = body?.activation()?;
     let (key, position) = app.rotate(&caller, found.credential, activation).await?;
     let view = app.view_service(found.service, Some(key))?;
     Ok(answer::done(position, &view))

@@ -150,8 +150,8 @@ pub async fn create_team(
     org: web::Path<String>,
     Json(body): Json<NewTeam>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let org = app.require_in(&caller, &org, built_in::TEAMS_WRITE)?;
+    let body = body?;
     let mut fields = Fields::default();
     let scopes = scopes(body.scopes.as_deref().unwrap_or_default(), &mut fields);
     let (name, slug) = name_and_slug(body.name.as_deref(), body.slug.as_deref(), &mut fields)?;
@@ -223,8 +223,8 @@ pub async fn change_team(
     path: web::Path<(String, String)>,
     Json(body): Json<ChangedTeam>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let (org, slug) = app.find_team(&caller, (&path.0, &path.1))?;
+    let body = body?;
     let mut fields = Fields::default();
     let name: Option<DisplayName> = fields.optional("name", body.name.as_deref());
     let scopes = body.scopes.map(|texts| scopes(&texts, &mut fields));

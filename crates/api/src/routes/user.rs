@@ -156,10 +156,10 @@ pub async fn change_password(
     caller: Caller,
     Json(body): Json<NewPassword>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     if !caller.authority().is_password_backed() {
         return Err(Refusal::PasswordNeeded.into());
     }
+    let body = body?;
     let mut fields = Fields::default();
     let password = fields.new_password("password", body.password);
     let password = app.passwords().hash(fields.take(password)?).await?;

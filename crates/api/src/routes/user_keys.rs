@@ -151,11 +151,11 @@ pub async fn create_user_key(
     caller: Caller,
     Json(body): Json<NewUserKey>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let user = require_user(&caller)?;
     passage::required(built_in::KEYS_WRITE);
     app.directory()
         .require_own(caller.authority(), built_in::KEYS_WRITE)?;
+    let body = body?;
     let mut fields = Fields::default();
     let handle: Option<Handle> = fields.required("handle", body.handle.as_deref());
     let alias: Option<DisplayName> = fields.optional("alias", body.alias.as_deref());
@@ -290,8 +290,8 @@ pub async fn change_user_key(
     handle: web::Path<String>,
     Json(body): Json<ChangedUserKey>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let (key, id) = app.find_user_key(&caller, &handle)?;
+    let body = body?;
     let mut fields = Fields::default();
     let alias = body
         .alias
@@ -355,9 +355,8 @@ pub async fn rotate_user_key(
     handle: web::Path<String>,
     Json(body): Json<Rotation>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let (key, id) = app.find_user_key(&caller, &handle)?;
-    let (token, position) = app.rotate(&caller, id, body.activation()?).await?;
+    let (token, position) = app.rotate(&caller, id, body?.activation()?).await?;
     Ok(answer::done(
         position,
         &app.view_user_key(key, Some(token))?,

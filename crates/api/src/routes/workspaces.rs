@@ -101,10 +101,10 @@ pub async fn create_workspace(
     caller: Caller,
     Json(body): Json<NewWorkspace>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     passage::required(built_in::WORKSPACES_WRITE);
     app.directory()
         .require_anywhere(caller.authority(), built_in::WORKSPACES_WRITE)?;
+    let body = body?;
     let mut fields = Fields::default();
     let (name, slug) = name_and_slug(body.name.as_deref(), body.slug.as_deref(), &mut fields)?;
     let org = OrgId::from_random(app.random()?);
