@@ -48,6 +48,7 @@ mod user {
     mod tokens;
 }
 mod v1 {
+    mod decisions;
     mod events;
     mod invitations;
     mod keys {

@@ -19,6 +19,7 @@ use parking_lot::{RwLock, RwLockReadGuard};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::caller::{Caller, Origin};
+use crate::decisions::Decisions;
 use crate::event_index::EventIndex;
 use crate::passwords::Passwords;
 use crate::places::Places;
@@ -107,6 +108,7 @@ pub struct App {
     parts: Parts,
     passwords: Passwords,
     record_readers: Places<()>,
+    decisions: Decisions,
     csrf: SubKey,
 }
 
@@ -114,14 +116,18 @@ impl App {
     /// Puts the application together.
     ///
     /// # Errors
-    /// If the password hash refuses its parameters.
+    /// If the password hash refuses its parameters, or the system gives no randomness.
     pub fn new(parts: Parts) -> Result<Self, Problem> {
         let passwords = Passwords::new(parts.settings.password_places, parts.rng.clone());
         let csrf = parts.key_file.sub_key(Purpose::Csrf);
+        let mut decisions = [0; 32];
+        let drawn = parts.rng.fill(&mut decisions);
+        drawn.map_err(|_| Problem::internal())?;
         Ok(Self {
             parts,
             passwords,
             record_readers: Places::new(RECORD_READERS_MAX, RECORD_READERS_WAITING_MAX),
+            decisions: Decisions::new(decisions),
             csrf,
         })
     }
@@ -206,6 +212,11 @@ impl App {
     /// The same, for work on another thread.
     pub(crate) fn usage_shared(&self) -> Arc<Usage> {
         Arc::clone(&self.parts.usage)
+    }
+
+    /// Why callers were refused lately.
+    pub(crate) fn decisions(&self) -> &Decisions {
+        &self.decisions
     }
 
     /// What the binary decided.

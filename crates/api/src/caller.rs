@@ -14,12 +14,16 @@ use actix_web::http::header::{HeaderValue, USER_AGENT};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use keyledger_domain::api_key::Shown;
 use keyledger_domain::credential::masked;
-use keyledger_domain::id::{RequestId, SessionId};
+use keyledger_domain::id::{RequestId, SessionId, UserId};
 use keyledger_domain::text::Email;
-use keyledger_domain::{Actor, Authority, ClientName, CredentialId, PasswordHash, Proof};
+use keyledger_domain::user::User;
+use keyledger_domain::{
+    Actor, Authority, ClientName, CredentialId, Directory, PasswordHash, Proof, credential,
+};
 
 use crate::app::App;
 use crate::carrier::Carried;
+use crate::decisions::Denial;
 use crate::lookup;
 use crate::passwords::Password;
 use crate::problem::Problem;
@@ -275,7 +279,8 @@ impl App {
         let found = lookup::find(&directory, self.peppers(), text, origin.source, now);
         let (key, which) = found.map_err(|reason| {
             self.count_refused(&directory, text, reason, origin, now);
-            Problem::invalid_token()
+            let (claimed, why) = (claimed(text), reason);
+            Problem::invalid_token().because(Denial::Key { claimed, why })
         })?;
         let (actor, id) = (key.issued.holder.actor(), key.issued.id);
         passage::shown(id, origin.source, now);
@@ -294,18 +299,25 @@ impl App {
         key: &str,
         origin: &Origin,
     ) -> Result<Caller, Problem> {
-        let (caller, pending) = self
-            .caller_by_shown(key, origin)
-            .map_err(|_| Problem::invalid_password())?;
+        let (caller, pending) =
+            self.caller_by_shown(key, origin)
+                .map_err(|problem| match problem.denial() {
+                    Some(denial) => Problem::invalid_password().because(denial.clone()),
+                    None => Problem::invalid_password(),
+                })?;
+        let wrong_name = || {
+            let claimed = claimed(key);
+            Problem::invalid_password().because(Denial::Name { claimed })
+        };
         let Actor::Service(id) = caller.authority.actor else {
-            return Err(Problem::invalid_password());
+            return Err(wrong_name());
         };
         let named = self
             .directory()
             .service(id)
             .is_some_and(|s| s.slug.as_str() == slug);
         if !named {
-            return Err(Problem::invalid_password());
+            return Err(wrong_name());
         }
         if let Some((id, version)) = pending {
             self.activate(origin, id, version).await?;
@@ -326,19 +338,30 @@ impl App {
         let account = self.account(username);
         let hash = account.as_ref().map(|(_, hash)| hash.clone());
         let good = self.passwords().check(password, hash).await?;
-        match account {
-            Some((actor, _)) if good => Ok(Caller::with_password(actor, origin.clone())),
-            Some(_) | None => Err(Problem::invalid_password()),
+        let user = account.map(|(user, _)| user);
+        match user {
+            Some(user) if good => Ok(Caller::with_password(Actor::User(user), origin.clone())),
+            Some(_) | None => Err(Problem::invalid_password().because(Denial::Password(user))),
         }
     }
 
     /// The account with this email address or slug, and its hash.
-    fn account(&self, username: &str) -> Option<(Actor, PasswordHash)> {
+    fn account(&self, username: &str) -> Option<(UserId, PasswordHash)> {
         let directory = self.directory();
-        let user = match username.parse::<Email>() {
-            Ok(email) => directory.user_by_email(email.as_str()),
-            Err(_) => directory.user_by_slug(username),
-        }?;
-        Some((Actor::User(user.id), user.password.known()?.clone()))
+        let user = user_named(&directory, username)?;
+        Some((user.id, user.password.known()?.clone()))
     }
+}
+
+/// Whose account has this email address or slug.
+pub(crate) fn user_named<'d>(directory: &'d Directory, username: &str) -> Option<&'d User> {
+    match username.parse::<Email>() {
+        Ok(email) => directory.user_by_email(email.as_str()),
+        Err(_) => directory.user_by_slug(username),
+    }
+}
+
+/// The public id that a text claims to have, if it has the form of a key.
+fn claimed(text: &str) -> Option<CredentialId> {
+    credential::parse(text).ok().map(|claim| claim.id)
 }

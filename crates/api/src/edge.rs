@@ -20,6 +20,7 @@ use keyledger_domain::id::RequestId;
 use pin_project_lite::pin_project;
 
 use crate::cors::Leave;
+use crate::decisions::{self, DecisionId};
 use crate::gate::Gate;
 use crate::panicked::{self, caught};
 use crate::usage::passage::{self, Followed};
@@ -155,6 +156,7 @@ pin_project! {
 impl<F, B> Future for Answer<F>
 where
     F: Future<Output = Result<ServiceResponse<B>, Error>>,
+    B: MessageBody,
 {
     type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
 
@@ -176,6 +178,10 @@ where
         } else {
             return Poll::Ready(Err(panicked_answer(*this.id, this.gate)));
         };
+        let mut decision = None;
+        if decisions::is_denial(response.status()) {
+            (response, decision) = decisions::mark(*this.id, response);
+        }
         let is_refusal = response.status().as_u16() >= 400;
         let headers = response.headers_mut();
         if is_refusal {
@@ -183,7 +189,7 @@ where
         }
         this.leave.say(headers);
         finish(*this.id, headers);
-        log(*this.id, &response);
+        log(*this.id, decision, &response);
         Poll::Ready(Ok(response))
     }
 }
@@ -240,7 +246,7 @@ fn drop_trailing_slash(request: &mut ServiceRequest) {
 /// One line for a request that changed something or was refused; the look-ups, which are nearly
 /// all, only at the level `debug`. It names the route, not the address: people put keys in paths
 /// and queries by mistake, and a log is kept and shipped.
-fn log<B>(id: RequestId, response: &ServiceResponse<B>) {
+fn log<B>(id: RequestId, decision: Option<DecisionId>, response: &ServiceResponse<B>) {
     let request = response.request();
     let status = response.status().as_u16();
     let method = request.method();
@@ -253,7 +259,10 @@ fn log<B>(id: RequestId, response: &ServiceResponse<B>) {
     let route = pattern.as_deref().unwrap_or("none");
     match status {
         500.. => tracing::error!(request_id = %id, method, route, status, "request failed"),
-        400.. => tracing::info!(request_id = %id, method, route, status, "request refused"),
+        400.. => {
+            let decision = decision.map(tracing::field::display);
+            tracing::info!(request_id = %id, method, route, status, decision, "request refused");
+        }
         _ if is_quiet => tracing::debug!(request_id = %id, method, route, status, "request"),
         _ => tracing::info!(request_id = %id, method, route, status, "request"),
     }
@@ -261,7 +270,7 @@ fn log<B>(id: RequestId, response: &ServiceResponse<B>) {
 
 /// A method by its name, if it is one that is known: whatever else stands in its place, a key perhaps,
 /// is not repeated.
-const fn method_name(method: &Method) -> &'static str {
+pub(crate) const fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

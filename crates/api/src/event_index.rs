@@ -25,6 +25,12 @@ impl EventIndex {
         &positions[positions.partition_point(|position| *position <= after)..]
     }
 
+    /// The positions up to and with `last` that this organisation may read, in order.
+    pub fn up_to(&self, org: OrgId, last: Position) -> &[Position] {
+        let positions = self.by_org.get(&org).map_or(&[][..], Vec::as_slice);
+        &positions[..positions.partition_point(|position| *position <= last)]
+    }
+
     /// Whether this organisation may read this record.
     pub fn has(&self, org: OrgId, position: Position) -> bool {
         self.by_org
@@ -59,6 +65,11 @@ mod tests {
         assert_eq!(numbers(ours, 0), [1, 3]);
         assert_eq!(numbers(ours, 1), [3]);
         assert_eq!(numbers(theirs, 3), [0_u64; 0]);
+        let up_to = |org, last| index.up_to(org, Position::new(last)).len();
+        assert_eq!(
+            (up_to(ours, 2), up_to(ours, 3), up_to(theirs, 1)),
+            (1, 2, 0)
+        );
         assert!(index.has(theirs, Position::new(2)) && !index.has(ours, Position::new(2)));
     }
 }

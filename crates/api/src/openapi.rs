@@ -17,8 +17,8 @@ use utoipa::openapi::{Content, Ref, RefOr, Required, Response, ResponseBuilder, 
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    entitlements, events, health, invitations, key_usage, keys, me, members, paths, scopes,
-    services, set_up, teams, user, user_keys, user_tokens, workspaces,
+    decisions, entitlements, events, health, invitations, key_usage, keys, me, members, paths,
+    scopes, services, set_up, teams, user, user_keys, user_tokens, workspaces,
 };
 
 const JSON: &str = "application/json";
@@ -90,6 +90,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         scopes::create_scope,
         events::list_events,
         events::read_event,
+        decisions::read_decision,
         set_up::set_up,
         health::read_live,
         health::read_ready,
@@ -106,6 +107,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         (name = "entitlements", description = "Read-only tokens for customers."),
         (name = "scopes", description = "The catalogue of what a key may do."),
         (name = "events", description = "The audit log."),
+        (name = "decisions", description = "Why somebody was refused."),
         (name = "setup", description = "The first owner."),
         (name = "health", description = "For whoever runs the server."),
     ),

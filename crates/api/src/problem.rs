@@ -14,6 +14,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
+use crate::decisions::Denial;
+
 /// The challenge to somebody who showed nothing (RFC 6750 §3: without an error code).
 const CHALLENGE_ALL: &str = r#"Bearer realm="keyledger", Basic realm="keyledger", charset="UTF-8""#;
 /// The challenge to a wrong key.
@@ -31,6 +33,8 @@ struct Parts {
     detail: String,
     fields: BTreeMap<String, Vec<String>>,
     headers: Vec<(HeaderName, String)>,
+    /// Why, for those who may ask. The caller is not told here.
+    denial: Option<Denial>,
 }
 
 /// The body of a refused request (RFC 9457).
@@ -48,6 +52,10 @@ pub struct ProblemBody<'a> {
     /// What is wrong and what mends it.
     #[schema(example = "Invalid token.")]
     detail: &'a str,
+    /// For 401 and 403: under which id those who are allowed to know find out why.
+    #[schema(example = "9f86d081884c7d659a2feaa0c55ad015")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<&'a str>,
     /// For 422: each field that is not right, with the reasons.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     fields: &'a BTreeMap<String, Vec<String>>,
@@ -61,7 +69,19 @@ impl Problem {
             detail: detail.into(),
             fields: BTreeMap::new(),
             headers: Vec::new(),
+            denial: None,
         }))
+    }
+
+    /// The same, and why: nothing of it is in the answer.
+    pub(crate) fn because(mut self, denial: Denial) -> Self {
+        self.0.denial = Some(denial);
+        self
+    }
+
+    /// Why somebody was refused, where that is known.
+    pub(crate) fn denial(&self) -> Option<&Denial> {
+        self.0.denial.as_ref()
     }
 
     fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
@@ -142,6 +162,19 @@ impl Problem {
         )
     }
 
+    /// The body of the answer, with the id of its decision, if it has one.
+    pub(crate) fn body(&self, decision: Option<&str>) -> Vec<u8> {
+        let body = ProblemBody {
+            r#type: "about:blank",
+            title: self.0.status.canonical_reason().unwrap_or("Error"),
+            status: self.0.status.as_u16(),
+            detail: &self.0.detail,
+            decision,
+            fields: &self.0.fields,
+        };
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+
     /// The words that the caller is told.
     pub fn detail(&self) -> &str {
         &self.0.detail
@@ -156,14 +189,19 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let words = refusal.to_string();
+        let denial = Denial::Refused(refusal.clone());
         let with = |status| Self::new(status, words.clone());
         match refusal {
-            Refusal::CredentialEnded => Self::invalid_token(),
+            Refusal::CredentialEnded => Self::invalid_token().because(denial),
             Refusal::Unknown(_) => with(StatusCode::NOT_FOUND),
-            Refusal::InsufficientScope(scope) => with(StatusCode::FORBIDDEN).with(
-                header::WWW_AUTHENTICATE,
-                format!(r#"Bearer realm="keyledger", error="insufficient_scope", scope="{scope}""#),
-            ),
+            Refusal::InsufficientScope(scope) => with(StatusCode::FORBIDDEN)
+                .with(
+                    header::WWW_AUTHENTICATE,
+                    format!(
+                        r#"Bearer realm="keyledger", error="insufficient_scope", scope="{scope}""#
+                    ),
+                )
+                .because(denial),
             Refusal::RoleTooLow { .. }
             | Refusal::BeyondOwnRights(_)
             | Refusal::UnlimitedFromLimited
@@ -173,7 +211,7 @@ impl From<Refusal> for Problem {
             | Refusal::AboveOwnRole(_)
             | Refusal::RoleFromLimited
             | Refusal::UsersOnly
-            | Refusal::PasswordNeeded => with(StatusCode::FORBIDDEN),
+            | Refusal::PasswordNeeded => with(StatusCode::FORBIDDEN).because(denial),
             Refusal::Invalid { field, reason } => Self::field(field.as_str(), reason.to_string()),
             // The server draws the id; a caller who meets a draw that was taken tries again.
             Refusal::Taken(Field::CredentialId) => Self::unavailable("Try again."),
@@ -229,14 +267,8 @@ impl ResponseError for Problem {
         for (name, value) in &self.0.headers {
             response.append_header((name.clone(), value.as_str()));
         }
-        let body = ProblemBody {
-            r#type: "about:blank",
-            title: self.0.status.canonical_reason().unwrap_or("Error"),
-            status: self.0.status.as_u16(),
-            detail: &self.0.detail,
-            fields: &self.0.fields,
-        };
-        let body = serde_json::to_vec(&body).unwrap_or_default();
-        response.content_type("application/problem+json").body(body)
+        response
+            .content_type("application/problem+json")
+            .body(self.body(None))
     }
 }

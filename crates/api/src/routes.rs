@@ -5,6 +5,7 @@ use actix_web::web::ServiceConfig;
 use crate::resource::{Paths, at};
 
 mod changes;
+pub mod decisions;
 pub mod entitlements;
 pub mod events;
 pub mod health;
@@ -66,6 +67,7 @@ pub(crate) mod paths {
         SCOPES,
         EVENTS,
         EVENT,
+        DECISION,
         SET_UP,
         HEALTH_LIVE,
         HEALTH_READY,
@@ -114,6 +116,7 @@ pub(crate) mod paths {
     pub(crate) const SCOPES: Paths = &["/v1/scopes"];
     pub(crate) const EVENTS: Paths = &["/v1/events"];
     pub(crate) const EVENT: Paths = &["/v1/events/{position}"];
+    pub(crate) const DECISION: Paths = &["/v1/decisions/{id}"];
     pub(crate) const SET_UP: Paths = &["/v1/setup"];
     pub(crate) const HEALTH_LIVE: Paths = &["/health/live"];
     pub(crate) const HEALTH_READY: Paths = &["/health/ready"];
@@ -164,6 +167,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .done(),
         )
         .configure(configure_organization)
+        .service(at(paths::DECISION).get(decisions::read_decision).done())
         .service(at(paths::SET_UP).post(set_up::set_up).done())
         .service(at(paths::HEALTH_LIVE).get(health::read_live).done())
         .service(at(paths::HEALTH_READY).get(health::read_ready).done());

@@ -219,7 +219,9 @@ impl LossSearch {
     /// Whoever adds an event says here what it takes away and what it gives.
     fn effect(&self, event: &Event) -> Option<Effect> {
         match event {
-            Event::OrgCreated(e) => self.came_in(e.org, e.owner, Role::Owner, e.registered.is_some()),
+            Event::OrgCreated(e) => {
+                self.came_in(e.org, e.owner, Role::Owner, e.registered.is_some())
+            }
             Event::MemberAdded(e) => self.came_in(e.org, e.user, e.role, true),
             Event::MemberInvited(e) => self
                 .asks_for_role(e.org)

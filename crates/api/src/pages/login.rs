@@ -85,7 +85,12 @@ pub(super) async fn log_in(
         Err(problem) => {
             let (status, words) = refusal(&problem);
             let email = &posted.email;
-            return form(&app, &request, status, email, next.as_ref(), Some(words));
+            let mut again = form(&app, &request, status, email, next.as_ref(), Some(words))?;
+            // For the edge, which keeps why: a wrong password is told to the account's auditors.
+            if let Some(denial) = problem.denial() {
+                again.extensions_mut().insert(denial.clone());
+            }
+            return Ok(again);
         }
     };
     let cookie = app.start_session(&caller).await?;

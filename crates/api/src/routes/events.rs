@@ -138,7 +138,7 @@ impl Log {
 }
 
 /// A record that was there at the start cannot be read: the fault is ours.
-fn unreadable(error: ReadError) -> Problem {
+pub(super) fn unreadable(error: ReadError) -> Problem {
     tracing::error!(
         error = &error as &dyn std::error::Error,
         "a record could not be read"
@@ -147,7 +147,7 @@ fn unreadable(error: ReadError) -> Problem {
 }
 
 /// Reads records where there is a place for it.
-async fn read_records<T: Send + 'static>(
+pub(super) async fn read_records<T: Send + 'static>(
     app: &App,
     job: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {

@@ -5,7 +5,9 @@ use core::ops::ControlFlow;
 
 use super::world::*;
 use crate::actor::Actor;
-use crate::api_key::{Activation, ApiKeyActivated, ApiKeyEnabled, ApiKeyRestricted, RestrictApiKey};
+use crate::api_key::{
+    Activation, ApiKeyActivated, ApiKeyEnabled, ApiKeyRestricted, RestrictApiKey,
+};
 use crate::credential::Environment;
 use crate::entitlement::EntitlementRevoked;
 use crate::event::Event;
@@ -202,13 +204,13 @@ fn what_limits_a_key_is_what_first_set_the_limit() {
 fn what_never_was_there_is_told_by_the_beginning() {
     let world = world();
     let made = |name: &str| {
-        let event = |event: &Event| match event {
-            Event::UserKeyCreated(e) => e.api_key.id == credential(name),
-            Event::EntitlementCreated(e) => e.api_key.id == credential(name),
-            Event::ServiceCreated(e) => e.api_key.id == credential(name),
-            _ => false,
+        let id = credential(name);
+        let makes = |event: &Event| {
+            matches!(event, Event::UserKeyCreated(e) if e.api_key.id == id)
+                || matches!(event, Event::EntitlementCreated(e) if e.api_key.id == id)
+                || matches!(event, Event::ServiceCreated(e) if e.api_key.id == id)
         };
-        let record = world.records.iter().find(|record| event(&record.event));
+        let record = world.records.iter().find(|record| makes(&record.event));
         record.map(|record| (record.event.name(), record.position.get()))
     };
     let cases = [
@@ -226,10 +228,21 @@ fn what_never_was_there_is_told_by_the_beginning() {
         let subject = with_key(&world, name);
         assert_eq!(found(&world, subject, lack.clone()), made(name), "{lack:?}");
     }
-    assert_eq!(world.api_key("ada/test").issued.environment, Environment::Test);
-    let mia = found(&world, person("mia"), right("services:write", Role::Manager));
+    assert_eq!(
+        world.api_key("ada/test").issued.environment,
+        Environment::Test
+    );
+    let mia = found(
+        &world,
+        person("mia"),
+        right("services:write", Role::Manager),
+    );
     assert_eq!(mia.unwrap().0, "MemberAdded");
-    let mia = found(&world, with_key(&world, "mia/full"), Lack::Role(Role::Owner));
+    let mia = found(
+        &world,
+        with_key(&world, "mia/full"),
+        Lack::Role(Role::Owner),
+    );
     assert_eq!(mia.unwrap().0, "MemberAdded");
 }
 
@@ -267,7 +280,11 @@ fn what_took_a_role_or_a_team() {
     // Whoever has it twice loses it with the second.
     let twice = world().given(in_team("max", "helpers"));
     let demoted = twice.given(role_changed("max", Role::Member));
-    assert_eq!(found(&demoted, person("max"), manages()), None, "they have it");
+    assert_eq!(
+        found(&demoted, person("max"), manages()),
+        None,
+        "they have it"
+    );
     took(
         demoted.given(out_of_team("max", "helpers")),
         person("max"),
@@ -287,7 +304,9 @@ fn what_took_it_from_a_service() {
     let ops = with_key(&world, "ops");
     let manages = || right("services:write", Role::Manager);
     took(
-        world.clone().given(service_changed("ops", Role::Member, &[])),
+        world
+            .clone()
+            .given(service_changed("ops", Role::Member, &[])),
         ops,
         manages(),
     );
@@ -295,7 +314,9 @@ fn what_took_it_from_a_service() {
     let helped = world.given(in_helpers);
     assert_eq!(found(&helped, ops, manages()), None, "it has it");
     took(
-        helped.clone().given(service_changed("ops", Role::Member, &[])),
+        helped
+            .clone()
+            .given(service_changed("ops", Role::Member, &[])),
         ops,
         manages(),
     );
@@ -316,11 +337,7 @@ fn who_was_put_out_and_came_back() {
         org: org("acme"),
         user: user("max"),
     }));
-    took(
-        out.clone(),
-        anywhere,
-        right("keys:verify", Role::Member),
-    );
+    took(out.clone(), anywhere, right("keys:verify", Role::Member));
     let back = out
         .given(invited("max", Role::Member))
         .given(Event::InvitationAccepted(InvitationAccepted {
@@ -331,7 +348,10 @@ fn who_was_put_out_and_came_back() {
         }));
     let loss = found(&back, anywhere, right("services:write", Role::Manager));
     assert_eq!(loss.unwrap().0, "MemberRemoved", "it was lost before");
-    assert_eq!(found(&back, anywhere, right("keys:verify", Role::Member)), None);
+    assert_eq!(
+        found(&back, anywhere, right("keys:verify", Role::Member)),
+        None
+    );
 }
 
 #[test]
@@ -342,7 +362,11 @@ fn what_replaced_a_secret_or_a_password() {
     let now = Activation::Now { grace_seconds: 0 };
     let once = world.clone().given(rotated("max/full", "second", now));
     took(once.clone(), max, Lack::Secret);
-    took(once.clone().given(rotated("max/full", "third", now)), max, Lack::Secret);
+    took(
+        once.clone().given(rotated("max/full", "third", now)),
+        max,
+        Lack::Secret,
+    );
     let expected = Some(("ApiKeyRotated", newest(&once)));
     let waiting = once.given(rotated(
         "max/full",
@@ -362,7 +386,11 @@ fn what_replaced_a_secret_or_a_password() {
         })
     };
     assert_eq!(found(&world, person("max"), Lack::Password), None);
-    took(world.given(changed()).given(changed()), person("max"), Lack::Password);
+    took(
+        world.given(changed()).given(changed()),
+        person("max"),
+        Lack::Password,
+    );
 }
 
 /// Goal: a search that ends early says nothing that the rest of the story could deny. Method: the
