@@ -220,6 +220,11 @@ impl Board {
         self.world.with_key(&self.people[caller.behind].key)
     }
 
+    /// Whoever has this key.
+    pub(super) fn with_key(&self, key: &str) -> Client {
+        self.world.with_key(key)
+    }
+
     /// The slug of the other organisation.
     pub(super) fn rival(&self) -> &str {
         &self.rival

@@ -67,6 +67,7 @@ GET    /v1/scopes                                     401 401   - 200 200 200 20
 POST   /v1/scopes                                     401 401   - 403 403 201 404 403 403 403 403  {"name":"$new:read","organization":"acme"}
 GET    /v1/events                                     401 401   - 403 200 200 200 403 403 403 200
 GET    /v1/events/{position}                          401 401   - 403 200 200 404 403 403 403 200
+GET    /v1/decisions/{id}                             401 401   - 404 200 200 404 404 404 404 404
 POST   /v1/setup                                      404 401   - 404 404 404 404 404 404 404 404  {"code":"$new","email":"$new@example.com","password":"$password","organization":"$new"}
 GET    /health/live                                   200 200   - 200 200 200 200 200 200 200 200
 GET    /health/ready                                  200 200   - 200 200 200 200 200 200 200 200

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::callers::{Board, Caller};
 use super::table::Row;
-use crate::world::unique;
+use crate::world::{make_key, unique};
 
 /// A name that is of the form of all names and of none that was made.
 pub(super) fn never_made() -> String {
@@ -198,6 +198,14 @@ fn make(board: &Board, caller: &Caller, kind: &str) -> String {
         "invitations" => text(invitation()["id"].clone()),
         "invitation tokens" => text(invitation()["token"].clone()),
         "events" => "1".to_owned(),
+        // Of a key that nobody else shows.
+        "decisions" => {
+            let body = json!({ "handle": name, "scopes": ["files:read"] });
+            let key = make_key(&owner, &body).string("token");
+            let narrow = board.with_key(&key);
+            let refusal = narrow.get("/v1/orgs/acme/services").expect(403);
+            refusal.string("decision")
+        }
         // A key that nobody else shows.
         "whole keys" => {
             let body = json!({ "handle": name });
