@@ -36,7 +36,7 @@ pub mod setup_code;
 pub mod tls;
 pub mod usage;
 pub mod verify;
-pub mod watched;
+mod watched;
 
 pub use app::{App, Lookups, LookupsFeed, Parts, Settings};
 pub use event_index::EventIndex;

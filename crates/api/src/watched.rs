@@ -21,9 +21,9 @@ use tokio::time::{Instant, Sleep, sleep};
 const TICK_SECONDS: u64 = 5;
 /// How long it may take from the first byte of a request to the first byte of its answer. A head has
 /// ten seconds, a body has ten, and what is left is ours.
-pub const UNANSWERED_SECONDS: u64 = 30;
+pub(crate) const UNANSWERED_SECONDS: u64 = 30;
 /// How long an answer may lie in front of a peer that takes less of it than [`TAKEN_BYTES`] a tick.
-pub const STALLED_SECONDS: u64 = 10;
+pub(crate) const STALLED_SECONDS: u64 = 10;
 /// What a peer must take of a waiting answer between two looks, in bytes.
 const TAKEN_BYTES: usize = 1024;
 
@@ -35,14 +35,14 @@ const STALLED_TICKS: u64 = STALLED_SECONDS / TICK_SECONDS;
 /// Above three quarters, connections that are idle are closed at their next look, so that those who
 /// keep thousands of them open keep nobody else out.
 #[derive(Debug)]
-pub struct Crowd {
+pub(crate) struct Crowd {
     open: AtomicUsize,
     dense_from: usize,
 }
 
 impl Crowd {
     /// Nobody yet, of at most this many.
-    pub const fn new(connections_max: usize) -> Self {
+    pub(crate) const fn new(connections_max: usize) -> Self {
         Self {
             open: AtomicUsize::new(0),
             dense_from: connections_max - connections_max / 4,
