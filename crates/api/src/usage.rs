@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use ahash::HashMap;
+use keyledger_domain::credential::masked;
 use keyledger_domain::key_use::NETWORKS_MAX;
 use keyledger_domain::scope::BUILT_IN;
 use keyledger_domain::{Actor, CredentialId, Directory, Timestamp};
@@ -175,10 +176,9 @@ impl KeyUse {
             Client::Agent(agent) => {
                 self.asker = None;
                 let agent = agent.unwrap_or_default();
-                let agent = &agent[..agent.len().min(CLIENT_BYTES_MAX)];
-                if self.agent.as_bytes() != agent {
-                    self.agent.clear();
-                    self.agent.extend(agent.iter().copied().map(harmless));
+                // Nearly every use is by the client of the use before.
+                if self.agent.as_bytes() != &agent[..agent.len().min(CLIENT_BYTES_MAX)] {
+                    self.agent = client_name(agent);
                 }
             }
         }
@@ -282,6 +282,13 @@ impl KeyUse {
 }
 
 /// A character of a client's name that can disturb no terminal and fake no second line.
+/// What a client calls itself, short and harmless; a key that somebody put there is masked as a whole,
+/// before anything is cut off.
+fn client_name(agent: &[u8]) -> String {
+    let whole: String = agent.iter().copied().map(harmless).collect();
+    masked(&whole).chars().take(CLIENT_BYTES_MAX).collect()
+}
+
 fn harmless(byte: u8) -> char {
     if byte.is_ascii_graphic() || byte == b' ' {
         char::from(byte)
@@ -674,6 +681,26 @@ mod tests {
         };
         assert_eq!(name.chars().count(), CLIENT_BYTES_MAX);
         assert!(!name.contains(['\r', '\n', '\u{1b}']));
+    }
+
+    #[test]
+    fn n131_a_key_in_place_of_a_client_name_is_masked_before_it_is_cut() {
+        let mut draws = 0;
+        let key = keyledger_domain::Plaintext::draw(
+            keyledger_domain::CredentialKind::UserKey,
+            keyledger_domain::Environment::Live,
+            &mut |bytes: &mut [u8]| {
+                draws += 1;
+                bytes.fill(draws);
+            },
+        );
+        let key = key.as_bytes();
+        for before in [0, CLIENT_BYTES_MAX - 30] {
+            let name = client_name(&[&vec![b' '; before], key].concat());
+            let key = str::from_utf8(key).unwrap();
+            assert!(!name.contains(&key[18..23]), "behind {before} characters");
+            assert!(name.contains(&key[..17]), "behind {before} characters");
+        }
     }
 
     #[test]
