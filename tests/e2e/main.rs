@@ -31,6 +31,7 @@ mod pages {
     mod form;
     pub(crate) mod login;
 }
+mod rate_limits;
 mod start;
 mod tenancy;
 mod user {
@@ -58,6 +59,7 @@ mod v1 {
     mod me;
     mod orgs {
         mod entitlements;
+        mod limits;
         mod members;
         mod services;
         mod teams;

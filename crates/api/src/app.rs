@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use governor::clock::MonotonicClock;
 use keyledger_domain::api_key::{ActivateApiKey, NewApiKey};
 use keyledger_domain::{
     Command, CredentialId, CredentialKind, Digest, Directory, Environment, Plaintext, Record,
@@ -21,6 +22,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::caller::{Caller, Origin};
 use crate::decisions::Decisions;
 use crate::event_index::EventIndex;
+use crate::limits::RateLimits;
 use crate::passwords::Passwords;
 use crate::places::Places;
 use crate::problem::Problem;
@@ -109,6 +111,7 @@ pub struct App {
     passwords: Passwords,
     record_readers: Places<()>,
     decisions: Decisions,
+    rate_limits: RateLimits,
     csrf: SubKey,
 }
 
@@ -128,6 +131,7 @@ impl App {
             passwords,
             record_readers: Places::new(RECORD_READERS_MAX, RECORD_READERS_WAITING_MAX),
             decisions: Decisions::new(decisions),
+            rate_limits: RateLimits::new(MonotonicClock),
             csrf,
         })
     }
@@ -219,6 +223,11 @@ impl App {
         &self.decisions
     }
 
+    /// How often each key was used.
+    pub(crate) fn rate_limits(&self) -> &RateLimits {
+        &self.rate_limits
+    }
+
     /// What the binary decided.
     pub fn settings(&self) -> &Settings {
         &self.parts.settings
@@ -304,6 +313,7 @@ impl App {
             scopes: limits.scopes.clone(),
             expires_at: limits.expires_at,
             allowed_cidrs: Arc::clone(&limits.allowed_cidrs),
+            rate_limit: limits.rate_limit,
         };
         Ok((plaintext, api_key))
     }

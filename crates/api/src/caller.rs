@@ -10,8 +10,9 @@ use core::net::IpAddr;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, USER_AGENT};
-use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
+use actix_web::{FromRequest, HttpRequest, ResponseError, dev::Payload, web};
 use keyledger_domain::api_key::Shown;
 use keyledger_domain::credential::masked;
 use keyledger_domain::id::{RequestId, SessionId, UserId};
@@ -24,6 +25,7 @@ use keyledger_domain::{
 use crate::app::App;
 use crate::carrier::Carried;
 use crate::decisions::Denial;
+use crate::limits::Bound;
 use crate::lookup;
 use crate::passwords::Password;
 use crate::problem::Problem;
@@ -222,7 +224,7 @@ enum Found {
     /// A new secret that was shown for the first time.
     FirstUse(web::Data<App>, Caller, CredentialId, u32),
     /// A name, and what was shown for it: a service's key, or a password.
-    Basic(web::Data<App>, String, Password, Option<String>),
+    Basic(HttpRequest, String, Password, Option<String>),
 }
 
 impl Found {
@@ -234,10 +236,11 @@ impl Found {
                 app.activate(origin, id, version).await?;
                 Ok(Some(caller))
             }
-            Self::Basic(app, slug, _, Some(key)) => {
-                app.service_by_basic(&slug, &key, origin).await.map(Some)
-            }
-            Self::Basic(app, username, password, None) => app
+            Self::Basic(request, slug, _, Some(key)) => app_of(&request)
+                .service_by_basic(&slug, &key, origin, &request)
+                .await
+                .map(Some),
+            Self::Basic(request, username, password, None) => app_of(&request)
                 .caller_by_password(&username, password, origin)
                 .await
                 .map(Some),
@@ -246,12 +249,10 @@ impl Found {
 }
 
 fn find(request: &HttpRequest, origin: &Origin) -> Result<Found, Problem> {
-    let app = request
-        .app_data::<web::Data<App>>()
-        .expect("every route has the application");
+    let app = app_of(request);
     Ok(match Carried::of(request)? {
         Carried::Nothing => Found::Nobody,
-        Carried::Key(text) => match app.caller_by_shown(text, origin)? {
+        Carried::Key(text) => match app.caller_by_shown(text, origin, request)? {
             (caller, None) => Found::Caller(caller),
             (caller, Some((id, version))) => Found::FirstUse(app.clone(), caller, id, version),
         },
@@ -259,8 +260,12 @@ fn find(request: &HttpRequest, origin: &Origin) -> Result<Found, Problem> {
             username,
             password,
             key,
-        } => Found::Basic(app.clone(), username, password, key),
+        } => Found::Basic(request.clone(), username, password, key),
     })
+}
+
+fn app_of(request: &HttpRequest) -> &web::Data<App> {
+    request.app_data().expect("every route has the application")
 }
 
 impl App {
@@ -268,11 +273,12 @@ impl App {
     ///
     /// # Errors
     /// 401, the same for an unknown, a wrong, a revoked, a disabled and an expired key, and for one
-    /// used from the wrong place.
+    /// used from the wrong place; 429 for one that was used as often as it may be.
     fn caller_by_shown(
         &self,
         text: &str,
         origin: &Origin,
+        request: &HttpRequest,
     ) -> Result<(Caller, Option<(CredentialId, u32)>), Problem> {
         let directory = self.directory();
         let now = self.now();
@@ -286,6 +292,11 @@ impl App {
         passage::shown(id, origin.source, now);
         let version = key.version_of(which);
         let pending = (which == Shown::Pending).then_some((id, version));
+        let bound = Bound::of_caller(&directory, key, request);
+        drop(directory);
+        if let Some(bound) = bound {
+            self.spend_as_caller(bound, request)?;
+        }
         Ok((
             Caller::with_credential(actor, id, version, origin.clone()),
             pending,
@@ -298,13 +309,15 @@ impl App {
         slug: &str,
         key: &str,
         origin: &Origin,
+        request: &HttpRequest,
     ) -> Result<Caller, Problem> {
-        let (caller, pending) =
-            self.caller_by_shown(key, origin)
-                .map_err(|problem| match problem.denial() {
-                    Some(denial) => Problem::invalid_password().because(denial.clone()),
-                    None => Problem::invalid_password(),
-                })?;
+        let (caller, pending) = self
+            .caller_by_shown(key, origin, request)
+            .map_err(|problem| match problem.denial() {
+                _ if problem.status_code() == StatusCode::TOO_MANY_REQUESTS => problem,
+                Some(denial) => Problem::invalid_password().because(denial.clone()),
+                None => Problem::invalid_password(),
+            })?;
         let wrong_name = || {
             let claimed = claimed(key);
             Problem::invalid_password().because(Denial::Name { claimed })

@@ -22,6 +22,7 @@ use pin_project_lite::pin_project;
 use crate::cors::Leave;
 use crate::decisions::{self, DecisionId};
 use crate::gate::Gate;
+use crate::limits;
 use crate::panicked::{self, caught};
 use crate::usage::passage::{self, Followed};
 
@@ -183,7 +184,11 @@ where
             (response, decision) = decisions::mark(*this.id, response);
         }
         let is_refusal = response.status().as_u16() >= 400;
+        let told = limits::told(response.request());
         let headers = response.headers_mut();
+        if let Some(told) = told {
+            told.write(headers);
+        }
         if is_refusal {
             this.gate.say_with_refusal(headers);
         }

@@ -18,6 +18,7 @@ pub mod gate;
 mod hash_memory;
 mod head;
 mod in_time;
+mod limits;
 mod listen;
 mod lookup;
 mod openapi;

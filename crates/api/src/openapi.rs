@@ -17,8 +17,8 @@ use utoipa::openapi::{Content, Ref, RefOr, Required, Response, ResponseBuilder, 
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    decisions, entitlements, events, health, invitations, key_usage, keys, me, members, paths,
-    scopes, services, set_up, teams, user, user_keys, user_tokens, workspaces,
+    decisions, entitlements, events, health, invitations, key_usage, keys, me, members, org_limits,
+    paths, scopes, services, set_up, teams, user, user_keys, user_tokens, workspaces,
 };
 
 const JSON: &str = "application/json";
@@ -34,7 +34,10 @@ pub(crate) const PATH: &str = "/openapi.json";
         title = "Keyledger",
         description = "Issues, verifies, rotates and revokes the keys of somebody else's API. Every \
             change is an event in a ledger that can be verified.\n\nA trailing slash never matters. \
-            What is refused is answered with an RFC 9457 problem document.",
+            What is refused is answered with an RFC 9457 problem document. A key with a `rate_limit` is told \
+            what is left of it in `X-RateLimit-Limit`, `-Remaining`, `-Reset` (when it is full again, in \
+            seconds since 1970) and `-Interval` (seconds to wait, 0 unless the limit is reached); \
+            beyond it there is 429 with `Retry-After`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
     paths(
@@ -86,6 +89,8 @@ pub(crate) const PATH: &str = "/openapi.json";
         entitlements::refresh_entitlement,
         entitlements::undo_entitlement_refresh,
         key_usage::list_org_usage,
+        org_limits::read_org_limits,
+        org_limits::change_org_limits,
         scopes::list_scopes,
         scopes::create_scope,
         events::list_events,

@@ -149,6 +149,15 @@ impl Problem {
         problem
     }
 
+    /// The key was used as often as it may be (RFC 6585 §4); the next request passes so much later.
+    pub(crate) fn rate_limited(retry_after_seconds: u64) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            format!("The key's rate_limit is reached; try again in {retry_after_seconds} s."),
+        )
+        .with(header::RETRY_AFTER, retry_after_seconds.to_string())
+    }
+
     /// We could take this later, not now.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with(header::RETRY_AFTER, "1")
@@ -207,6 +216,7 @@ impl From<Refusal> for Problem {
             | Refusal::UnlimitedFromLimited
             | Refusal::BeyondOwnLifetime
             | Refusal::BeyondOwnNetworks
+            | Refusal::BeyondOwnRateLimit
             | Refusal::LiveFromTest
             | Refusal::AboveOwnRole(_)
             | Refusal::RoleFromLimited

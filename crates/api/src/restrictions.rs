@@ -5,11 +5,52 @@ use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net};
 use keyledger_domain::api_key::RestrictApiKey;
-use keyledger_domain::{CredentialId, Environment, Scope, Scopes, Timestamp};
-use serde::{Deserialize, Deserializer};
+use keyledger_domain::rate_limit::NotARateLimit;
+use keyledger_domain::{CredentialId, Environment, RateLimit, Scope, Scopes, Timestamp};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use crate::body::Fields;
 use crate::problem::Problem;
+
+/// How often a key may be used: as many `requests` at once, and after that as many more in each
+/// `per_seconds`, evenly.
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RateLimit)]
+pub(crate) struct RateLimitBody {
+    /// How many.
+    #[schema(minimum = 1, maximum = 1_000_000, example = 100)]
+    requests: u32,
+    /// In how many seconds.
+    #[schema(minimum = 1, maximum = 86_400, example = 60)]
+    per_seconds: u32,
+}
+
+impl RateLimitBody {
+    /// Reads the limit, or notes what is wrong with it.
+    pub(crate) fn check(self, fields: &mut Fields) -> Option<RateLimit> {
+        let limit = RateLimit::new(self.requests, self.per_seconds);
+        limit
+            .inspect_err(|reason| {
+                let name = match reason {
+                    NotARateLimit::Requests => "rate_limit.requests",
+                    NotARateLimit::PerSeconds => "rate_limit.per_seconds",
+                };
+                fields.refuse(name, reason.to_string());
+            })
+            .ok()
+    }
+}
+
+impl From<RateLimit> for RateLimitBody {
+    fn from(limit: RateLimit) -> Self {
+        Self {
+            requests: limit.requests().get(),
+            per_seconds: limit.per_seconds().get(),
+        }
+    }
+}
 
 /// The limits of a new key, as text.
 pub(crate) struct Restrictions {
@@ -17,6 +58,7 @@ pub(crate) struct Restrictions {
     pub(crate) environment: Option<String>,
     pub(crate) expires_at: Option<String>,
     pub(crate) allowed_cidrs: Option<Vec<String>>,
+    pub(crate) rate_limit: Option<RateLimitBody>,
 }
 
 /// The limits of a new key.
@@ -25,6 +67,7 @@ pub(crate) struct Limits {
     pub(crate) environment: Environment,
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) allowed_cidrs: Arc<[IpNet]>,
+    pub(crate) rate_limit: Option<RateLimit>,
 }
 
 impl Restrictions {
@@ -34,6 +77,7 @@ impl Restrictions {
         let environment = fields.word("environment", self.environment.as_deref(), "live or test");
         let expires_at = fields.optional("expires_at", self.expires_at.as_deref());
         let allowed_cidrs = cidrs(self.allowed_cidrs.as_deref().unwrap_or_default(), fields);
+        let rate_limit = self.rate_limit.and_then(|limit| limit.check(fields));
         fields.check()?;
         let environment = environment.unwrap_or(Environment::Live);
         Ok(Limits {
@@ -41,6 +85,7 @@ impl Restrictions {
             environment,
             expires_at,
             allowed_cidrs,
+            rate_limit,
         })
     }
 }
@@ -55,9 +100,13 @@ pub(crate) fn change(
     scope_texts: Option<Option<Vec<String>>>,
     expires_at: Option<Option<String>>,
     allowed_cidrs: Option<Vec<String>>,
+    rate_limit: Option<Option<RateLimitBody>>,
     fields: &mut Fields,
 ) -> Result<Option<RestrictApiKey>, Problem> {
-    let nothing = scope_texts.is_none() && expires_at.is_none() && allowed_cidrs.is_none();
+    let nothing = scope_texts.is_none()
+        && expires_at.is_none()
+        && allowed_cidrs.is_none()
+        && rate_limit.is_none();
     let command = RestrictApiKey {
         id,
         scopes: scope_texts.map(|texts| texts.map(|texts| scopes(&texts, fields))),
@@ -65,6 +114,7 @@ pub(crate) fn change(
             text.and_then(|text| fields.optional::<Timestamp>("expires_at", Some(&text)))
         }),
         allowed_cidrs: allowed_cidrs.map(|texts| cidrs(&texts, fields)),
+        rate_limit: rate_limit.map(|limit| limit.and_then(|limit| limit.check(fields))),
     };
     fields.check()?;
     Ok((!nothing).then_some(command))

@@ -8,6 +8,7 @@ mod changes;
 pub mod decisions;
 pub mod entitlements;
 pub mod events;
+mod grant;
 pub mod health;
 pub mod invitations;
 pub mod key_state;
@@ -16,6 +17,7 @@ pub mod keys;
 pub mod me;
 pub mod members;
 mod naming;
+pub mod org_limits;
 mod organization;
 mod paging;
 pub mod rotation;
@@ -64,6 +66,7 @@ pub(crate) mod paths {
         ENTITLEMENT,
         ENTITLEMENT_REFRESH,
         ORG_USAGE,
+        ORG_LIMITS,
         SCOPES,
         EVENTS,
         EVENT,
@@ -113,6 +116,7 @@ pub(crate) mod paths {
     pub(crate) const ENTITLEMENT: Paths = &["/v1/orgs/{org}/entitlements/{id}"];
     pub(crate) const ENTITLEMENT_REFRESH: Paths = &["/v1/orgs/{org}/entitlements/{id}/refresh"];
     pub(crate) const ORG_USAGE: Paths = &["/v1/orgs/{org}/usage"];
+    pub(crate) const ORG_LIMITS: Paths = &["/v1/orgs/{org}/limits"];
     pub(crate) const SCOPES: Paths = &["/v1/scopes"];
     pub(crate) const EVENTS: Paths = &["/v1/events"];
     pub(crate) const EVENT: Paths = &["/v1/events/{position}"];
@@ -168,6 +172,12 @@ pub fn configure(config: &mut ServiceConfig) {
         )
         .configure(configure_organization)
         .service(at(paths::DECISION).get(decisions::read_decision).done())
+        .service(
+            at(paths::ORG_LIMITS)
+                .get(org_limits::read_org_limits)
+                .put(org_limits::change_org_limits)
+                .done(),
+        )
         .service(at(paths::SET_UP).post(set_up::set_up).done())
         .service(at(paths::HEALTH_LIVE).get(health::read_live).done())
         .service(at(paths::HEALTH_READY).get(health::read_ready).done());

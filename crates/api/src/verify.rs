@@ -13,6 +13,7 @@ use keyledger_ledger::key_file::Peppers;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::limits::Bound;
 use crate::lookup::{self, NoGood};
 
 /// The answer in one word.
@@ -33,7 +34,7 @@ pub enum Code {
     InsufficientScope,
     /// It may not be used from that address.
     IpNotAllowed,
-    /// It was used too often. Set aside for a later version: this one never answers it.
+    /// It was used as often as it may be; `retry_after_seconds` says when it is good again.
     RateLimited,
 }
 
@@ -148,6 +149,10 @@ pub struct Verdict<'d> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Option<Timestamp>>,
+    /// When `rate_limited`: in how many seconds it is good again, at least 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub retry_after_seconds: Option<u64>,
 }
 
 impl Verdict<'_> {
@@ -161,6 +166,15 @@ impl Verdict<'_> {
             scopes: None,
             environment: None,
             expires_at: None,
+            retry_after_seconds: None,
+        }
+    }
+
+    /// The answer for a key that was used as often as it may be.
+    pub(crate) fn rate_limited(retry_after_seconds: u64) -> Self {
+        Self {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Self::bad(Code::RateLimited)
         }
     }
 }
@@ -195,6 +209,8 @@ pub(crate) struct Answer<'d> {
     pub(crate) pending: Option<(CredentialId, u32)>,
     /// The key that was asked about, where the caller may know of it.
     pub(crate) key: Option<CredentialId>,
+    /// The limit that a good answer is counted on.
+    pub(crate) bound: Option<Bound>,
 }
 
 impl<'d> From<Verdict<'d>> for Answer<'d> {
@@ -203,6 +219,7 @@ impl<'d> From<Verdict<'d>> for Answer<'d> {
             verdict,
             pending: None,
             key: None,
+            bound: None,
         }
     }
 }
@@ -268,12 +285,14 @@ pub(crate) fn verify<'d>(
         scopes: Some(directory.effective_scope_names(key, org)),
         environment: Some(key.issued.environment),
         expires_at: Some(key.expires_at),
+        retry_after_seconds: None,
     };
     let pending = (which == Shown::Pending).then(|| (key.issued.id, key.version_of(which)));
     Ok(Answer {
         verdict,
         pending,
         key: Some(key.issued.id),
+        bound: Bound::within(key, org),
     })
 }
 

@@ -16,6 +16,7 @@ use crate::directory::Directory;
 use crate::event::{Event, Record};
 use crate::id::{EntitlementId, KeyId, OrgId, ServiceId, UserId};
 use crate::personal::Personal;
+use crate::rate_limit::{RateLimit, is_wider};
 use crate::refusal::{Field, Noun, Reason, Refusal};
 use crate::scope::{Scopes, built_in};
 use crate::time::Timestamp;
@@ -80,6 +81,8 @@ pub struct NewApiKey {
     pub expires_at: Option<Timestamp>,
     /// The networks it may be used from; empty means any.
     pub allowed_cidrs: Arc<[IpNet]>,
+    /// How often it may be used; without, as often as where it is used allows.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// What never changes of a key.
@@ -170,6 +173,8 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
     /// The networks it may be used from; empty means any.
     pub allowed_cidrs: Arc<[IpNet]>,
+    /// How often it may be used; without, as often as where it is used allows.
+    pub rate_limit: Option<RateLimit>,
     /// When its secret was last replaced.
     pub rotated_at: Option<Timestamp>,
     /// Since when it is switched off.
@@ -256,6 +261,7 @@ impl ApiKey {
             scopes: new.scopes.clone(),
             expires_at: new.expires_at,
             allowed_cidrs: Arc::clone(&new.allowed_cidrs),
+            rate_limit: new.rate_limit,
             rotated_at: None,
             disabled_at: None,
             revoked_at: None,
@@ -328,7 +334,7 @@ pub struct SwitchApiKey {
     pub disabled: bool,
 }
 
-/// Change what a key may do, from where and how long. `None` leaves a field as it is.
+/// Change what a key may do, from where, how long and how often. `None` leaves a field as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestrictApiKey {
     /// The key.
@@ -339,6 +345,8 @@ pub struct RestrictApiKey {
     pub expires_at: Option<Option<Timestamp>>,
     /// The networks it may be used from.
     pub allowed_cidrs: Option<Arc<[IpNet]>>,
+    /// How often it may be used.
+    pub rate_limit: Option<Option<RateLimit>>,
 }
 
 /// Note that a retrievable key was read by its owner.
@@ -391,7 +399,8 @@ pub struct ApiKeyEnabled {
     pub id: CredentialId,
 }
 
-/// What a key may do, from where or how long was changed; all three as they are from now on.
+/// What a key may do, from where, how long or how often was changed; all four as they are from now
+/// on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ApiKeyRestricted {
     /// The key.
@@ -402,6 +411,8 @@ pub struct ApiKeyRestricted {
     pub expires_at: Option<Timestamp>,
     /// The networks it may be used from.
     pub allowed_cidrs: Arc<[IpNet]>,
+    /// How often it may be used; without, as often as where it is used allows.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// A retrievable key was read by its owner.
@@ -549,11 +560,13 @@ impl Directory {
             allowed_cidrs: command
                 .allowed_cidrs
                 .unwrap_or_else(|| Arc::clone(&key.allowed_cidrs)),
+            rate_limit: command.rate_limit.unwrap_or(key.rate_limit),
         };
         let after = ApiKey {
             scopes: event.scopes.clone(),
             expires_at: event.expires_at,
             allowed_cidrs: Arc::clone(&event.allowed_cidrs),
+            rate_limit: event.rate_limit,
             ..key.clone()
         };
         if after == *key {
@@ -619,7 +632,11 @@ impl Directory {
 
     /// Whoever rotates or wakes a key gets all that it can do, so it may not reach further than
     /// they do.
-    fn check_not_beyond(&self, authority: &Authority, key: &ApiKey) -> Result<(), Refusal> {
+    pub(crate) fn check_not_beyond(
+        &self,
+        authority: &Authority,
+        key: &ApiKey,
+    ) -> Result<(), Refusal> {
         if let Proof::Credential { id, version } = authority.proof {
             let same = id == key.issued.id;
             // A secret in its grace takes over nothing, however soon the key itself ends.
@@ -660,7 +677,8 @@ impl Directory {
             }
         }
         self.check_outlived(authority, key.expires_at)?;
-        self.check_networks(authority, &key.allowed_cidrs)
+        self.check_networks(authority, &key.allowed_cidrs)?;
+        self.check_rate_limit(authority, key.rate_limit)
     }
 
     /// Checks that whoever makes a key gives nothing that they do not hold.
@@ -673,6 +691,7 @@ impl Directory {
         self.check_mintable(authority, holder, new.scopes.as_ref())?;
         self.check_outlived(authority, new.expires_at)?;
         self.check_networks(authority, &new.allowed_cidrs)?;
+        self.check_rate_limit(authority, new.rate_limit)?;
         if !self.sees(authority, new.environment) {
             return Err(Refusal::LiveFromTest);
         }
@@ -823,6 +842,7 @@ impl Directory {
         key.scopes.clone_from(&event.scopes);
         key.expires_at = event.expires_at;
         key.allowed_cidrs = Arc::clone(&event.allowed_cidrs);
+        key.rate_limit = event.rate_limit;
     }
 }
 
@@ -863,7 +883,7 @@ impl ApiKey {
         self.newest_version
     }
 
-    /// Whether it could do more, live longer or be used from elsewhere than before.
+    /// Whether it could do more, live longer, be used from elsewhere or more often than before.
     fn reaches_beyond(&self, before: &Self) -> bool {
         let scopes = match (&self.scopes, &before.scopes) {
             (_, None) => false,
@@ -873,6 +893,7 @@ impl ApiKey {
         scopes
             || ends_later(self.expires_at, before.expires_at)
             || !are_within(&self.allowed_cidrs, &before.allowed_cidrs)
+            || is_wider(self.rate_limit, before.rate_limit)
     }
 
     fn retire(&mut self, mut old: Secret, grace_seconds: u64, at: Timestamp) {

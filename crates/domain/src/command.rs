@@ -4,6 +4,7 @@ use crate::actor::Authority;
 use crate::api_key::{
     ActivateApiKey, RestrictApiKey, RevealApiKey, RotateApiKey, SwitchApiKey, UndoApiKeyRotation,
 };
+use crate::credits::ChangeCredits;
 use crate::directory::Directory;
 use crate::entitlement::{CreateEntitlement, RevokeEntitlement};
 use crate::event::Event;
@@ -12,6 +13,7 @@ use crate::member::{
     AcceptInvitation, AddMember, ChangeMemberRole, InviteMember, RemoveMember, RevokeInvitation,
 };
 use crate::org::{AddScope, CreateOrg, SetUp};
+use crate::rate_limit::ChangeOrgLimits;
 use crate::refusal::Refusal;
 use crate::service::{ChangeService, CreateService, DeleteService};
 use crate::session::{EndSession, StartSession};
@@ -69,6 +71,8 @@ commands! {
     StartSession,
     EndSession,
     NoteApiKeyUse,
+    ChangeOrgLimits,
+    ChangeCredits,
 }
 
 /// Decides a command: what happens, nothing because it is so already, or why not.
@@ -121,5 +125,7 @@ pub fn decide(
         Command::StartSession(c) => directory.decide_start_session(authority, c, now),
         Command::EndSession(c) => directory.decide_end_session(authority, c),
         Command::NoteApiKeyUse(c) => directory.decide_note_api_key_use(authority, c),
+        Command::ChangeOrgLimits(c) => directory.decide_change_org_limits(authority, c),
+        Command::ChangeCredits(c) => directory.decide_change_credits(authority, c),
     }
 }

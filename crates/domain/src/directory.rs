@@ -172,6 +172,10 @@ impl Directory {
             Event::SessionEnded(e) => self.orgs_of_actor(Actor::User(e.user)),
             Event::ApiKeyFirstUsed(e) => self.orgs_of_api_key(e.id),
             Event::ApiKeyNetworkFirstSeen(e) => self.orgs_of_api_key(e.id),
+            Event::OrgLimitsChanged(e) => vec![e.org],
+            Event::EntitlementCreditsChanged(e) => {
+                self.orgs_of_actor(Actor::Entitlement(e.entitlement))
+            }
         }
     }
 
@@ -234,6 +238,8 @@ impl Directory {
             Event::SessionEnded(e) => Target::Session(e.session),
             Event::ApiKeyFirstUsed(e) => of_api_key(e.id),
             Event::ApiKeyNetworkFirstSeen(e) => of_api_key(e.id),
+            Event::OrgLimitsChanged(e) => Target::Organization(e.org),
+            Event::EntitlementCreditsChanged(e) => Target::Entitlement(e.entitlement),
         }
     }
 
@@ -286,6 +292,10 @@ impl Directory {
             Event::SessionEnded(e) => self.apply_session_ended(*e),
             Event::ApiKeyFirstUsed(e) => self.apply_api_key_first_used(*e),
             Event::ApiKeyNetworkFirstSeen(e) => self.apply_api_key_network_first_seen(*e),
+            Event::OrgLimitsChanged(e) => self.apply_org_limits_changed(*e),
+            Event::EntitlementCreditsChanged(e) => {
+                self.apply_entitlement_credits_changed(*e, record);
+            }
         }
     }
 }

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::actor::{Actor, Authority};
 use crate::api_key::{Holder, NewApiKey};
 use crate::credential::CredentialId;
+use crate::credits::{self, Credits, Grant};
 use crate::directory::Directory;
 use crate::event::{Event, Record};
 use crate::id::{EntitlementId, OrgId};
-use crate::refusal::{Field, Noun, Reason, Refusal};
+use crate::refusal::{Field, Reason, Refusal};
 use crate::scope::{Access, Scopes, built_in, find_built_in};
 use crate::text::DisplayName;
 use crate::time::Timestamp;
@@ -24,6 +25,8 @@ pub struct Entitlement {
     pub name: DisplayName,
     /// The credential itself.
     pub credential: CredentialId,
+    /// How many times it may be used; without, its uses are not counted.
+    pub credits: Option<Credits>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Who made it.
@@ -41,6 +44,8 @@ pub struct CreateEntitlement {
     pub name: DisplayName,
     /// The credential itself.
     pub api_key: NewApiKey,
+    /// How many times it may be used; without, its uses are not counted.
+    pub credits: Option<Grant>,
 }
 
 /// Revoke an entitlement token for ever.
@@ -63,6 +68,8 @@ pub struct EntitlementCreated {
     pub name: DisplayName,
     /// The credential itself.
     pub api_key: NewApiKey,
+    /// How many times it may be used; without, its uses are not counted.
+    pub credits: Option<Grant>,
 }
 
 /// An entitlement token was revoked for ever.
@@ -84,6 +91,7 @@ impl Directory {
             entitlement,
             name,
             api_key,
+            credits,
         } = command;
         self.require(authority, org, built_in::ENTITLEMENTS_WRITE)?;
         let holder = Holder::Entitlement { org, entitlement };
@@ -97,6 +105,7 @@ impl Directory {
             entitlement,
             name,
             api_key,
+            credits,
         };
         Ok(Some(Event::EntitlementCreated(event)))
     }
@@ -106,12 +115,8 @@ impl Directory {
         authority: &Authority,
         command: RevokeEntitlement,
     ) -> Result<Option<Event>, Refusal> {
-        self.require(authority, command.org, built_in::ENTITLEMENTS_WRITE)?;
         let entitlement = self
-            .entitlement(command.entitlement)
-            .filter(|token| token.org == command.org)
-            .filter(|token| self.sees_key(authority, token.credential))
-            .ok_or(Refusal::Unknown(Noun::Entitlement))?
+            .managed_entitlement(authority, command.org, command.entitlement)?
             .id;
         Ok(Some(Event::EntitlementRevoked(EntitlementRevoked {
             entitlement,
@@ -160,6 +165,7 @@ impl Directory {
             org: event.org,
             name: event.name.clone(),
             credential: event.api_key.id,
+            credits: credits::granted(event.credits, record),
             created_at: record.at,
             created_by: record.origin.actor,
         };

@@ -10,6 +10,7 @@ use crate::api_key::{
     ApiKeyActivated, ApiKeyDisabled, ApiKeyEnabled, ApiKeyRestricted, ApiKeyRevealed,
     ApiKeyRotated, ApiKeyRotationUndone,
 };
+use crate::credits::EntitlementCreditsChanged;
 use crate::entitlement::{EntitlementCreated, EntitlementRevoked};
 use crate::id::OrgId;
 use crate::key_use::{ApiKeyFirstUsed, ApiKeyNetworkFirstSeen};
@@ -19,6 +20,7 @@ use crate::member::{
 };
 use crate::org::{OrgCreated, ScopeAdded};
 use crate::position::Position;
+use crate::rate_limit::OrgLimitsChanged;
 use crate::service::{ServiceChanged, ServiceCreated, ServiceDeleted};
 use crate::session::{SessionEnded, SessionStarted};
 use crate::team::{TeamChanged, TeamCreated, TeamDeleted, TeamMemberAdded, TeamMemberRemoved};
@@ -104,4 +106,6 @@ events! {
     SessionEnded,
     ApiKeyFirstUsed,
     ApiKeyNetworkFirstSeen,
+    OrgLimitsChanged,
+    EntitlementCreditsChanged,
 }

@@ -15,12 +15,14 @@
 //! | [`Directory`] | what is true after a record: organisations, people, services, keys |
 //! | [`ApiKey`] | a credential of somebody else's API: held by a user, a service or an entitlement |
 //! | [`Scope`], [`Role`] | what a credential may do at most; what its holder may |
+//! | [`RateLimit`], [`Credits`](credits::Credits) | how often a key may be used; how many times at all |
 //! | [`Plaintext`] | a secret in clear; it never reaches a command, an event or a record |
 
 pub mod actor;
 pub mod api_key;
 pub mod command;
 pub mod credential;
+pub mod credits;
 pub mod digest;
 pub mod directory;
 pub mod entitlement;
@@ -32,6 +34,7 @@ pub mod member;
 pub mod org;
 pub mod personal;
 mod position;
+pub mod rate_limit;
 pub mod refusal;
 pub mod rights;
 pub mod role;
@@ -56,6 +59,7 @@ pub use directory::Directory;
 pub use event::{Event, Record};
 pub use personal::Personal;
 pub use position::Position;
+pub use rate_limit::RateLimit;
 pub use refusal::Refusal;
 pub use role::Role;
 pub use scope::{Scope, Scopes};

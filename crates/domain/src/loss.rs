@@ -18,6 +18,7 @@ use crate::credential::{CredentialId, Environment};
 use crate::event::{Event, Record};
 use crate::id::{EntitlementId, InvitationId, KeyId, OrgId, ServiceId, TeamId, UserId};
 use crate::position::Position;
+use crate::rate_limit::RateLimit;
 use crate::role::Role;
 use crate::scope::{Scope, Scopes};
 use crate::time::Timestamp;
@@ -45,6 +46,8 @@ pub enum Lack {
     NoEnd,
     /// A key that no networks limit.
     NoNetworks,
+    /// A key that may be used as often as its organisation's default allows.
+    NoRateLimit,
     /// A key that nothing of these limits.
     NoLimits,
     /// A key of the live environment.
@@ -272,6 +275,7 @@ impl LossSearch {
                     scopes: e.scopes.as_ref(),
                     expires_at: e.expires_at,
                     allowed_cidrs: &e.allowed_cidrs,
+                    rate_limit: e.rate_limit,
                 };
                 self.is_key(e.id).then(|| self.limited(&limits)).flatten()
             }
@@ -283,7 +287,9 @@ impl LossSearch {
             | Event::ApiKeyRotationUndone(_)
             | Event::ApiKeyRevealed(_)
             | Event::SessionStarted(_)
-            | Event::SessionEnded(_) => None,
+            | Event::SessionEnded(_)
+            | Event::OrgLimitsChanged(_)
+            | Event::EntitlementCreditsChanged(_) => None,
         }
     }
 
@@ -354,6 +360,7 @@ impl LossSearch {
             scopes: new.scopes.as_ref(),
             expires_at: new.expires_at,
             allowed_cidrs: &new.allowed_cidrs,
+            rate_limit: new.rate_limit,
         };
         self.limited(&limits).or(match &self.lack {
             Lack::Unrevoked | Lack::Enabled | Lack::Secret => Some(Effect::Had(true)),
@@ -369,6 +376,7 @@ impl LossSearch {
             | Lack::NoScopes
             | Lack::NoEnd
             | Lack::NoNetworks
+            | Lack::NoRateLimit
             | Lack::NoLimits
             | Lack::Live => None,
         })
@@ -385,10 +393,12 @@ impl LossSearch {
             Lack::NoScopes => limits.scopes.is_none(),
             Lack::NoEnd => limits.expires_at.is_none(),
             Lack::NoNetworks => limits.allowed_cidrs.is_empty(),
+            Lack::NoRateLimit => limits.rate_limit.is_none(),
             Lack::NoLimits => {
                 limits.scopes.is_none()
                     && limits.expires_at.is_none()
                     && limits.allowed_cidrs.is_empty()
+                    && limits.rate_limit.is_none()
             }
             Lack::Live => limits.environment? == Environment::Live,
             Lack::Unrevoked
@@ -410,6 +420,7 @@ struct Limits<'e> {
     scopes: Option<&'e Scopes>,
     expires_at: Option<Timestamp>,
     allowed_cidrs: &'e Arc<[IpNet]>,
+    rate_limit: Option<RateLimit>,
 }
 
 /// Whether a key, a service, an account or a membership begins with this event.
@@ -521,6 +532,7 @@ impl<'l> State<'l> {
             | Lack::NoScopes
             | Lack::NoEnd
             | Lack::NoNetworks
+            | Lack::NoRateLimit
             | Lack::NoLimits
             | Lack::Live
             | Lack::Person => return None,

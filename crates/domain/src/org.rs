@@ -9,6 +9,7 @@ use crate::directory::Directory;
 use crate::event::{Event, Record};
 use crate::id::{EntitlementId, InvitationId, OrgId, ServiceId, TeamId, UserId};
 use crate::member::Invitation;
+use crate::rate_limit::RateLimit;
 use crate::refusal::{Field, Refusal};
 use crate::role::Role;
 use crate::scope::{Scope, ScopeEntry, built_in, find_built_in};
@@ -40,6 +41,8 @@ pub struct Org {
     pub invitations: BTreeMap<InvitationId, Invitation>,
     /// The scopes it added to the built-in ones, by name.
     pub scopes: BTreeMap<String, ScopeEntry>,
+    /// The limit of each key that is used in it and has none of its own.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Org {
@@ -205,6 +208,7 @@ impl Directory {
             entitlements: BTreeSet::new(),
             invitations: BTreeMap::new(),
             scopes: BTreeMap::new(),
+            rate_limit: None,
         };
         self.org_slugs.insert(event.slug.clone(), event.org);
         self.orgs.insert(event.org, org);

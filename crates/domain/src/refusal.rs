@@ -159,6 +159,12 @@ pub enum Refusal {
         "it could be used from networks that the credential that makes it may not be used from"
     )]
     BeyondOwnNetworks,
+    /// No key may be used more often than the one that makes it. (403)
+    #[error(
+        "it could be used more often than the credential that makes it; give it a rate_limit within the \
+         credential's own"
+    )]
+    BeyondOwnRateLimit,
     /// A test credential changes nothing live. (403)
     #[error("a test credential can make and change only what is in the test environment")]
     LiveFromTest,

@@ -319,8 +319,8 @@ impl Directory {
             .is_some_and(|key| key.scopes.is_some())
     }
 
-    /// Whether what was shown is limited in any way: by scopes, an end, networks, or the grace of a
-    /// secret that was replaced. An account that it made would have none of these limits.
+    /// Whether what was shown is limited in any way: by scopes, an end, networks, a rate, or the grace
+    /// of a secret that was replaced. An account that it made would have none of these limits.
     fn is_bounded(&self, authority: &Authority) -> bool {
         let Proof::Credential { id, version } = authority.proof else {
             return false;
@@ -329,6 +329,7 @@ impl Directory {
             key.scopes.is_some()
                 || key.expires_at.is_some()
                 || !key.allowed_cidrs.is_empty()
+                || key.rate_limit.is_some()
                 || key.secret.version != version
         })
     }

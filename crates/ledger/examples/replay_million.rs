@@ -79,6 +79,7 @@ fn new_key(number: u64) -> NewApiKey {
         } else {
             [].into()
         },
+        rate_limit: None,
     }
 }
 
@@ -153,6 +154,7 @@ impl Writer {
             scopes: None,
             expires_at: Some(Some(Timestamp::from_micros(4_000_000_000_000_000))),
             allowed_cidrs: None,
+            rate_limit: None,
         });
         if number.is_multiple_of(4) {
             self.submit(RevokeUserKey { key });

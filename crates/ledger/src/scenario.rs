@@ -6,13 +6,15 @@ use keyledger_domain::api_key::{
     ActivateApiKey, Activation, NewApiKey, RestrictApiKey, RevealApiKey, RotateApiKey,
     SwitchApiKey, UndoApiKeyRotation,
 };
+use keyledger_domain::credits::{ChangeCredits, Grant, Refill};
 use keyledger_domain::entitlement::{CreateEntitlement, RevokeEntitlement};
-use keyledger_domain::id::{OrgId, RequestId, UserId};
+use keyledger_domain::id::{EntitlementId, KeyId, OrgId, RequestId, ServiceId, UserId};
 use keyledger_domain::key_use::{NetworkTag, NoteApiKeyUse};
 use keyledger_domain::member::{
     AcceptInvitation, AddMember, ChangeMemberRole, InviteMember, RemoveMember, RevokeInvitation,
 };
 use keyledger_domain::org::{AddScope, CreateOrg, SetUp};
+use keyledger_domain::rate_limit::ChangeOrgLimits;
 use keyledger_domain::scope::{Access, ScopeEntry};
 use keyledger_domain::service::{ChangeService, CreateService, DeleteService};
 use keyledger_domain::session::{EndSession, StartSession};
@@ -20,8 +22,8 @@ use keyledger_domain::team::{ChangeTeam, CreateTeam, DeleteTeam, PlaceInTeam};
 use keyledger_domain::user::{ChangePassword, NewUser};
 use keyledger_domain::user_key::{CreateUserKey, KeyLabel, RenameUserKey, RevokeUserKey};
 use keyledger_domain::{
-    Actor, Authority, Command, CredentialId, Digest, Environment, PasswordHash, Proof, Role,
-    SealedSecret, Timestamp,
+    Actor, Authority, Command, CredentialId, Digest, Environment, PasswordHash, Proof, RateLimit,
+    Role, SealedSecret, Timestamp,
 };
 
 use crate::clock::Clock;
@@ -96,6 +98,7 @@ fn new_key(id: &str, number: u8) -> NewApiKey {
         scopes: None,
         expires_at: None,
         allowed_cidrs: [].into(),
+        rate_limit: None,
     }
 }
 
@@ -107,6 +110,90 @@ fn rotate(id: &str, version: u32, activation: Activation) -> RotateApiKey {
         sealed: Some(SealedSecret::from_bytes(vec![7; 40])),
         activation,
     }
+}
+
+/// Everything with a limit, and what changes one; in revision 2 of the records that had none.
+fn limits(org: OrgId) -> [Command; 9] {
+    let ten = RateLimit::new(10, 60).expect("a limit");
+    let limited = |id: &str, number: u8| NewApiKey {
+        rate_limit: Some(ten),
+        ..new_key(id, number)
+    };
+    let entitlement = EntitlementId::from_bytes([3; 16]);
+    let uses = Grant {
+        remaining: 1_000,
+        refill: Some(Refill::new(100, 86_400).expect("a refill")),
+    };
+    [
+        ChangeOrgLimits {
+            org,
+            rate_limit: Some(ten),
+        }
+        .into(),
+        CreateService {
+            org,
+            service: ServiceId::from_bytes([3; 16]),
+            slug: text("crawler"),
+            name: text("A service"),
+            description: text(""),
+            role: Role::Member,
+            teams: Vec::new(),
+            api_key: limited("Service03", 33),
+        }
+        .into(),
+        CreateUserKey {
+            key: KeyId::from_bytes([3; 16]),
+            label: KeyLabel::Handle(text("phone")),
+            alias: None,
+            sealed: Some(SealedSecret::from_bytes(vec![9; 80])),
+            api_key: limited("AdaKey003", 42),
+        }
+        .into(),
+        CreateEntitlement {
+            org,
+            entitlement,
+            name: text("For the mirror"),
+            api_key: NewApiKey {
+                scopes: Some([text("files:read")].into_iter().collect()),
+                ..limited("Entitled3", 53)
+            },
+            credits: Some(uses),
+        }
+        .into(),
+        RestrictApiKey {
+            id: credential("AdaKey003"),
+            scopes: None,
+            expires_at: None,
+            allowed_cidrs: None,
+            rate_limit: Some(Some(RateLimit::new(1, 3_600).expect("a limit"))),
+        }
+        .into(),
+        RestrictApiKey {
+            id: credential("Service03"),
+            scopes: None,
+            expires_at: None,
+            allowed_cidrs: None,
+            rate_limit: Some(None),
+        }
+        .into(),
+        ChangeCredits {
+            org,
+            entitlement,
+            credits: None,
+        }
+        .into(),
+        ChangeCredits {
+            org,
+            entitlement,
+            credits: Some(uses),
+        }
+        .into(),
+        ChangeOrgLimits {
+            org,
+            rate_limit: Some(RateLimit::new(600, 60).expect("a limit")),
+        }
+        .into(),
+    ]
 }
 
 /// One submission a step; each leads to exactly one record. What is once in the golden ledger stays as it
@@ -294,6 +381,7 @@ pub(crate) fn steps() -> Vec<Submission> {
         )),
         expires_at: Some(None),
         allowed_cidrs: Some([text("198.51.100.7/32")].into()),
+        rate_limit: None,
     };
     step(of(ada), restrict.into());
     step(of(ada), RevealApiKey { id }.into());
@@ -309,6 +397,7 @@ pub(crate) fn steps() -> Vec<Submission> {
             entitlement: keyledger_domain::id::EntitlementId::from_bytes([number; 16]),
             name: text("For the mirror"),
             api_key,
+            credits: None,
         };
         step(of(ada), create.into());
     }
@@ -336,13 +425,15 @@ pub(crate) fn steps() -> Vec<Submission> {
         name: text("Ada & Sons"),
     };
     step(of(ada), create.into());
-
     for network in [1, 2] {
         let note = NoteApiKeyUse {
             id: credential("Entitled2"),
             network: Some(NetworkTag::from_bytes([network; 8])),
         };
         step(Authority::SYSTEM, note.into());
+    }
+    for command in limits(org) {
+        step(of(ada), command);
     }
 
     let numbered = (1..).zip(steps);

@@ -63,6 +63,8 @@ DELETE /v1/orgs/{org}/entitlements/{id}               401 401   - 403 204 204 40
 POST   /v1/orgs/{org}/entitlements/{id}/refresh       401 401   - 403 200 200 404 403 403 403 404  {"grace_seconds":60}
 DELETE /v1/orgs/{org}/entitlements/{id}/refresh       401 401   - 403 200 200 404 403 403 403 404  after POST {"activate":"first_use"}
 GET    /v1/orgs/{org}/usage                           401 401   - 403 200 200 404 403 403 403 200
+GET    /v1/orgs/{org}/limits                          401 401   - 200 200 200 404 200 403 403 200
+PUT    /v1/orgs/{org}/limits                          401 401   - 403 200 200 404 403 403 403 403  {"rate_limit":{"requests":1000000,"per_seconds":1}}
 GET    /v1/scopes                                     401 401   - 200 200 200 200 200 403 403 200
 POST   /v1/scopes                                     401 401   - 403 403 201 404 403 403 403 403  {"name":"$new:read","organization":"acme"}
 GET    /v1/events                                     401 401   - 403 200 200 200 403 403 403 200

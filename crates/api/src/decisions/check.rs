@@ -68,6 +68,8 @@ pub(crate) enum Check {
     BeyondOwnLifetime,
     /// What is made could be used where its maker may not.
     BeyondOwnNetworks,
+    /// What is made could be used more often than its maker.
+    BeyondOwnRateLimit,
     /// A test credential touches what is live.
     LiveFromTest,
     /// The role that is touched is above the caller's own.
@@ -101,6 +103,7 @@ impl Check {
             Self::UnlimitedFromLimited => "A key with scopes neither makes nor takes one without.",
             Self::BeyondOwnLifetime => "Nothing outlives the credential that makes it.",
             Self::BeyondOwnNetworks => "Nothing is good where the key that makes it is not.",
+            Self::BeyondOwnRateLimit => "Nothing is used more often than the key that makes it.",
             Self::LiveFromTest => "A test credential touches only what is in the test environment.",
             Self::AboveOwnRole => "Nobody gives or touches a role above their own.",
             Self::RoleFromLimited => "A limited credential gives no role above member.",
@@ -240,6 +243,9 @@ impl Failed {
                 Self::lacking(Check::BeyondOwnLifetime, unless_old(Lack::NoEnd))
             }
             Refusal::BeyondOwnNetworks => Self::lacking(Check::BeyondOwnNetworks, Lack::NoNetworks),
+            Refusal::BeyondOwnRateLimit => {
+                Self::lacking(Check::BeyondOwnRateLimit, Lack::NoRateLimit)
+            }
             Refusal::LiveFromTest => Self::lacking(Check::LiveFromTest, Lack::Live),
             Refusal::AboveOwnRole(role) => Self {
                 minimum_role: Some(*role),

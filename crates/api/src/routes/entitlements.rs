@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use actix_web::{HttpResponse, web};
 use keyledger_domain::api_key::{RestrictApiKey, SwitchApiKey, UndoApiKeyRotation};
+use keyledger_domain::credits::ChangeCredits;
 use keyledger_domain::entitlement::{CreateEntitlement, Entitlement, RevokeEntitlement};
 use keyledger_domain::id::{EntitlementId, OrgId};
 use keyledger_domain::org::Org;
@@ -20,20 +21,23 @@ use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
-use crate::restrictions::{self, Restrictions};
+use crate::restrictions::{self, RateLimitBody, Restrictions};
+use crate::routes::grant::GrantBody;
 use crate::routes::key_state::{KeyState, networks_of};
 use crate::routes::organization;
 use crate::routes::paging::behind;
 use crate::routes::rotation::Rotation;
 
 /// What limits an entitlement token besides its scopes and its end.
-#[derive(Default, Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EntitlementLimits {
     /// The networks it may be used from; empty, or left out, for any.
     #[serde(default)]
     #[schema(example = json!(["203.0.113.0/24"]))]
     allowed_cidrs: Vec<String>,
+    /// How many times it may be used; `null`, or left out, for as many as its holder likes.
+    credits: Option<GrantBody>,
 }
 
 /// An entitlement token.
@@ -67,6 +71,9 @@ impl EntitlementView {
             token,
             limits: EntitlementLimits {
                 allowed_cidrs: networks_of(api_key),
+                credits: entitlement
+                    .credits
+                    .map(|credits| GrantBody::from(credits.grant)),
             },
             state: KeyState::of(api_key, app),
         })
@@ -167,6 +174,8 @@ pub struct NewEntitlement {
     /// When it ends: it is good while now is before.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
+    /// How often it may be used; left out, as often as the organisation's default allows.
+    rate_limit: Option<RateLimitBody>,
     /// What else limits it.
     limits: Option<EntitlementLimits>,
 }
@@ -193,11 +202,17 @@ pub async fn create_entitlement(
     let body = body?;
     let mut fields = Fields::default();
     let name: Option<DisplayName> = fields.required("name", body.name.as_deref());
+    let (allowed_cidrs, credits) = body
+        .limits
+        .map(|limits| (limits.allowed_cidrs, limits.credits))
+        .unzip();
+    let credits = credits.flatten().and_then(|grant| grant.check(&mut fields));
     let restrictions = Restrictions {
         scopes: body.scopes,
         environment: body.environment,
         expires_at: body.expires_at,
-        allowed_cidrs: body.limits.map(|limits| limits.allowed_cidrs),
+        allowed_cidrs,
+        rate_limit: body.rate_limit,
     };
     let limits = restrictions.check(&mut fields)?;
     let (token, api_key) = app.mint(CredentialKind::EntitlementToken, &limits)?;
@@ -207,6 +222,7 @@ pub async fn create_entitlement(
         entitlement,
         name: fields.take(name)?,
         api_key,
+        credits,
     };
     let committed = app.execute(&caller, command).await?;
     let view = app.view_entitlement(entitlement, Some(token.expose_once()))?;
@@ -239,6 +255,25 @@ pub async fn read_entitlement(
     Ok(HttpResponse::Ok().json(app.view_entitlement(entitlement, None)?))
 }
 
+/// What is to limit an entitlement token besides its scopes and its end.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::option_option,
+    reason = "left out, null and given are three different things"
+)]
+pub struct ChangedEntitlementLimits {
+    /// The networks it may be used from; empty, or left out, for any.
+    #[serde(default)]
+    #[schema(example = json!(["203.0.113.0/24"]))]
+    allowed_cidrs: Vec<String>,
+    /// How many times it may be used from now on, whatever was used before; `null` for as many as its
+    /// holder likes. Left out, what was granted stays, and so does what is left of it.
+    #[serde(default, deserialize_with = "restrictions::given")]
+    #[schema(value_type = Option<GrantBody>)]
+    credits: Option<Option<GrantBody>>,
+}
+
 /// What is to be changed of an entitlement; what is left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -253,15 +288,19 @@ pub struct ChangedEntitlement {
     #[serde(default, deserialize_with = "restrictions::given")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Option<String>>,
-    /// What else limits it, as a whole; `null` for nothing.
+    /// How often it may be used; `null` for as often as the organisation's default allows.
     #[serde(default, deserialize_with = "restrictions::given")]
-    #[schema(value_type = Option<EntitlementLimits>)]
-    limits: Option<Option<EntitlementLimits>>,
+    #[schema(value_type = Option<RateLimitBody>)]
+    rate_limit: Option<Option<RateLimitBody>>,
+    /// What else limits it; `null` for nothing.
+    #[serde(default, deserialize_with = "restrictions::given")]
+    #[schema(value_type = Option<ChangedEntitlementLimits>)]
+    limits: Option<Option<ChangedEntitlementLimits>>,
     /// `true` switches it off, `false` on again.
     disabled: Option<bool>,
 }
 
-/// Change the limits of an entitlement token, then switch it off or on.
+/// Change the limits of an entitlement token, grant it uses, then switch it off or on.
 ///
 /// Each of them is asked about on the present state before the first is carried out, but is a record
 /// of its own: a crash or another caller in between can leave the first done and the rest not.
@@ -287,17 +326,28 @@ pub async fn change_entitlement(
     let id = found.credential;
     let body = body?;
     let mut fields = Fields::default();
+    let limits = body.limits.map(|limits| match limits {
+        Some(limits) => (limits.allowed_cidrs, limits.credits),
+        None => (Vec::new(), Some(None)),
+    });
+    let (allowed_cidrs, credits) = limits.unzip();
+    let grant = credits.flatten().map(|credits| ChangeCredits {
+        org: found.org,
+        entitlement: found.entitlement,
+        credits: credits.and_then(|grant| grant.check(&mut fields)),
+    });
     let restrict = restrictions::change(
         id,
         body.scopes.map(Some),
         body.expires_at,
-        body.limits
-            .map(|limits| limits.unwrap_or_default().allowed_cidrs),
+        allowed_cidrs,
+        body.rate_limit,
         &mut fields,
     )?;
     let switch = body.disabled.map(|disabled| SwitchApiKey { id, disabled });
     let mut commands: Vec<Command> = Vec::new();
     commands.extend(restrict.map(RestrictApiKey::into));
+    commands.extend(grant.map(ChangeCredits::into));
     commands.extend(switch.map(SwitchApiKey::into));
     let position = app.execute_all(&caller, commands).await?;
     let view = app.view_entitlement(found.entitlement, None)?;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::restrictions::RateLimitBody;
 use crate::routes::rotation::RotationView;
 
 /// A key without its secret.
@@ -20,6 +21,8 @@ pub struct KeyState {
     /// What it may do; `null` for all that its holder may.
     #[schema(value_type = Option<Vec<String>>)]
     scopes: Option<Vec<Scope>>,
+    /// How often it may be used; `null` for as often as the organisation's default allows.
+    rate_limit: Option<RateLimitBody>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -50,6 +53,7 @@ impl KeyState {
             preview: preview(issued.kind, issued.environment, issued.id),
             environment: issued.environment,
             scopes: scopes.map(|scopes| scopes.iter().cloned().collect()),
+            rate_limit: key.rate_limit.map(RateLimitBody::from),
             created_at: issued.created_at,
             created_by: issued.created_by.to_string(),
             expires_at: key.expires_at,

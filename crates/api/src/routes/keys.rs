@@ -14,7 +14,7 @@ use crate::body::{Fields, Text};
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
 use crate::usage::passage;
-use crate::verify::{self, Question, Verdict};
+use crate::verify::{self, Code, Question, Verdict};
 
 /// The most scopes that may be asked for at once.
 const SCOPES_MAX: usize = 64;
@@ -37,6 +37,8 @@ pub struct VerifyKey<'b> {
 }
 
 /// Is this key good?
+///
+/// Each valid answer is counted on the limit of the key that was shown, if it has one; others are not.
 ///
 /// # Errors
 /// 401 and 403 for the caller; whatever is wrong with the key itself is a 200 that says so.
@@ -72,20 +74,25 @@ pub async fn verify_key(
     };
     // Written out under the lock, so that nothing of the state need be copied: readers do not keep
     // each other out, and a writer waits for a microsecond.
-    let (verdict, pending, counted) = {
+    let (mut verdict, pending, bound, counted) = {
         passage::required(built_in::KEYS_VERIFY);
         let directory = app.directory();
         let answer = verify::verify(&directory, app.peppers(), caller.authority(), &question)?;
         (
             answer::write(&answer.verdict)?,
             answer.pending,
+            answer.bound,
             answer.key.map(|key| (key, answer.verdict.code)),
         )
     };
+    let throttled = bound.and_then(|bound| app.rate_limits().spend(bound).err());
     if let Some((key, code)) = counted {
+        let code = throttled.map_or(code, |_| Code::RateLimited);
         app.usage().record_verified(key, code, &question, &caller);
     }
-    if let Some((id, version)) = pending {
+    if let Some(throttled) = throttled {
+        verdict = answer::write(&Verdict::rate_limited(throttled.retry_after_seconds()))?;
+    } else if let Some((id, version)) = pending {
         // The new secret of a rotation is shown for the first time, to an API that asks us.
         // In a box of its own: it is large and rare, and every request's future would carry it.
         Box::pin(app.activate(caller.origin(), id, version)).await?;

@@ -216,6 +216,7 @@ mod tests {
                 .iter()
                 .map(|name| ((*name).to_owned(), entry(name)))
                 .collect(),
+            rate_limit: None,
         }
     }
 

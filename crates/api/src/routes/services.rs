@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
-use crate::restrictions::{self, Restrictions};
+use crate::restrictions::{self, RateLimitBody, Restrictions};
 use crate::routes::key_state::{KeyState, networks_of};
 use crate::routes::naming::name_and_slug;
 use crate::routes::organization;
@@ -182,6 +182,8 @@ pub struct NewService {
     /// The networks its key may be used from; left out, any.
     #[schema(example = json!(["203.0.113.0/24"]))]
     allowed_cidrs: Option<Vec<String>>,
+    /// How often its key may be used; left out, as often as the organisation's default allows.
+    rate_limit: Option<RateLimitBody>,
 }
 
 /// Make a service. Its key is in the answer, this once.
@@ -216,6 +218,7 @@ pub async fn create_service(
         environment: body.environment,
         expires_at: body.expires_at,
         allowed_cidrs: body.allowed_cidrs,
+        rate_limit: body.rate_limit,
     };
     let limits = restrictions.check(&mut fields)?;
     let (key, api_key) = app.mint(CredentialKind::ServiceKey, &limits)?;
@@ -286,6 +289,10 @@ pub struct ChangedService {
     expires_at: Option<Option<String>>,
     /// The networks its key may be used from; empty for any.
     allowed_cidrs: Option<Vec<String>>,
+    /// How often its key may be used; `null` for as often as the organisation's default allows.
+    #[serde(default, deserialize_with = "restrictions::given")]
+    #[schema(value_type = Option<RateLimitBody>)]
+    rate_limit: Option<Option<RateLimitBody>>,
     /// `true` switches its key off, `false` on again.
     disabled: Option<bool>,
 }
@@ -325,6 +332,7 @@ pub async fn change_service(
         body.scopes,
         body.expires_at,
         body.allowed_cidrs,
+        body.rate_limit,
         &mut fields,
     )?;
     let change = ChangeService {

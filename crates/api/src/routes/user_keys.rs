@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
-use crate::restrictions::{self, Restrictions};
+use crate::restrictions::{self, RateLimitBody, Restrictions};
 use crate::routes::paging::behind_name;
 use crate::routes::rotation::{Rotation, RotationView};
 use crate::usage::passage;
@@ -50,6 +50,8 @@ pub struct UserKeyView {
     scopes: Option<Vec<Scope>>,
     /// The networks it may be used from; empty for any.
     allowed_cidrs: Vec<String>,
+    /// How often it may be used; `null` for as often as the organisation's default allows.
+    rate_limit: Option<RateLimitBody>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -102,6 +104,7 @@ impl UserKeyView {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            rate_limit: api_key.rate_limit.map(RateLimitBody::from),
             created_at: issued.created_at,
             created_at_camel_case: issued.created_at,
             expires_at: api_key.expires_at,
@@ -133,6 +136,8 @@ pub struct NewUserKey {
     /// The networks it may be used from; left out, any.
     #[schema(example = json!(["203.0.113.0/24"]))]
     allowed_cidrs: Option<Vec<String>>,
+    /// How often it may be used; left out, as often as the organisation's default allows.
+    rate_limit: Option<RateLimitBody>,
 }
 
 /// Make a key for myself. Its token comes back here, and again from `GET`.
@@ -164,6 +169,7 @@ pub async fn create_user_key(
         environment: body.environment,
         expires_at: body.expires_at,
         allowed_cidrs: body.allowed_cidrs,
+        rate_limit: body.rate_limit,
     };
     let limits = restrictions.check(&mut fields)?;
     let label = KeyLabel::Handle(fields.take(handle)?);
@@ -265,6 +271,10 @@ pub struct ChangedUserKey {
     expires_at: Option<Option<String>>,
     /// The networks it may be used from; empty for any.
     allowed_cidrs: Option<Vec<String>>,
+    /// How often it may be used; `null` for as often as the organisation's default allows.
+    #[serde(default, deserialize_with = "restrictions::given")]
+    #[schema(value_type = Option<RateLimitBody>)]
+    rate_limit: Option<Option<RateLimitBody>>,
     /// `true` switches it off, `false` on again.
     disabled: Option<bool>,
 }
@@ -301,6 +311,7 @@ pub async fn change_user_key(
         body.scopes,
         body.expires_at,
         body.allowed_cidrs,
+        body.rate_limit,
         &mut fields,
     )?;
     let mut commands: Vec<Command> = Vec::new();

@@ -253,6 +253,7 @@ impl App {
             environment: Environment::Live,
             expires_at: None,
             allowed_cidrs: [].into(),
+            rate_limit: None,
         };
         let issued = self
             .issue_user_key(caller, user, KeyLabel::OwnToken, None, &limits)

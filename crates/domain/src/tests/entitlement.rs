@@ -15,6 +15,7 @@ fn create(api_key: NewApiKey) -> CreateEntitlement {
         entitlement: entitlement("new"),
         name: word("new"),
         api_key,
+        credits: None,
     }
 }
 

@@ -88,6 +88,7 @@ fn restricted(name: &str, grants: Option<&[&str]>) -> Event {
         scopes: grants.map(scopes),
         expires_at: None,
         allowed_cidrs: [].into(),
+        rate_limit: None,
     })
 }
 
@@ -198,6 +199,15 @@ fn what_limits_a_key_is_what_first_set_the_limit() {
     assert_eq!(found(&world, net, Lack::NoNetworks), Some(made));
     let inside = Lack::Network(Some("10.1.2.3".parse().unwrap()));
     assert_eq!(found(&world, net, inside), None);
+
+    let slow = RestrictApiKey {
+        rate_limit: Some(Some(rate(10, 60))),
+        ..restrict("mia/full")
+    };
+    let slowed = world.after(password("mia"), slow);
+    let full = with_key(&slowed, "mia/full");
+    took(slowed.clone(), full, Lack::NoRateLimit);
+    took(slowed, full, Lack::NoLimits);
 }
 
 #[test]

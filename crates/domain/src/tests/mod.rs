@@ -5,6 +5,7 @@
 //! so that it can be read off: 401, 404, 403, 422, 409, and what is granted last.
 
 mod api_key;
+mod credits;
 mod directory;
 mod entitlement;
 mod key_use;
@@ -12,6 +13,7 @@ mod loss;
 mod member;
 mod org;
 mod properties;
+mod rate_limit;
 mod rights;
 mod service;
 mod session;

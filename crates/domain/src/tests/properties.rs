@@ -20,16 +20,18 @@ use crate::api_key::{
 };
 use crate::command::{Command, decide};
 use crate::credential::{CredentialId, CredentialKind, Environment};
+use crate::credits::{ChangeCredits, Grant, Refill};
 use crate::digest::PasswordHash;
 use crate::directory::Directory;
 use crate::entitlement::{CreateEntitlement, RevokeEntitlement};
 use crate::event::Event;
-use crate::id::{OrgId, UserId};
+use crate::id::{EntitlementId, OrgId, UserId};
 use crate::key_use::{NetworkTag, NoteApiKeyUse};
 use crate::member::{
     AcceptInvitation, AddMember, ChangeMemberRole, InviteMember, RemoveMember, RevokeInvitation,
 };
 use crate::org::{AddScope, CreateOrg, SetUp};
+use crate::rate_limit::{ChangeOrgLimits, RateLimit, is_wider};
 use crate::role::Role;
 use crate::scope::{Access, ScopeEntry, Scopes, find_built_in};
 use crate::service::{ChangeService, CreateService, DeleteService};
@@ -59,7 +61,7 @@ const SCOPES: &[&str] = &[
 const NETS: &[&str] = &["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "2001:db8::/32"];
 
 /// How many different commands [`Dice::command`] draws from.
-const COMMANDS: usize = 30;
+const COMMANDS: usize = 32;
 
 /// Draws from bytes, so that a failing run shrinks to the shortest one.
 struct Dice<'a> {
@@ -163,7 +165,36 @@ impl<'a> Dice<'a> {
             scopes: self.maybe(Self::scopes),
             expires_at: self.end(),
             allowed_cidrs: self.nets(),
+            rate_limit: self.rate_limit(),
         }
+    }
+
+    fn rate_limit(&mut self) -> Option<RateLimit> {
+        let numbers = [(1, 1), (10, 60), (20, 60), (10, 120), (600, 3_600)];
+        self.one_in(4).then(|| {
+            let (requests, per_seconds) = self.pick(&numbers);
+            rate(requests, per_seconds)
+        })
+    }
+
+    fn grant(&mut self) -> Option<Grant> {
+        let grant = |dice: &mut Self| Grant {
+            remaining: dice.pick(&[0, 1, 1_000]),
+            refill: dice.maybe(|dice| {
+                Refill::new(dice.pick(&[1, 1_000]), 3_600).expect("numbers of a refill")
+            }),
+        };
+        self.maybe(grant)
+    }
+
+    /// Mostly one that is there.
+    fn known_entitlement(&mut self, directory: &Directory, org: OrgId) -> EntitlementId {
+        let known = directory.org(org).map(|org| org.entitlements.iter());
+        let known: Vec<EntitlementId> = known.into_iter().flatten().copied().collect();
+        if known.is_empty() || self.one_in(4) {
+            return entitlement(self.name());
+        }
+        self.pick(&known)
     }
 
     fn new_user(&mut self) -> NewUser {
@@ -288,7 +319,16 @@ impl<'a> Dice<'a> {
             14..=16 => self.about_service(directory, org),
             17..=21 => self.about_holder(org),
             22..=27 => self.about_api_key(directory),
-            28 => Command::StartSession(StartSession {
+            28 => Command::ChangeOrgLimits(ChangeOrgLimits {
+                org,
+                rate_limit: self.rate_limit(),
+            }),
+            29 => Command::ChangeCredits(ChangeCredits {
+                org,
+                entitlement: self.known_entitlement(directory, org),
+                credits: self.grant(),
+            }),
+            30 => Command::StartSession(StartSession {
                 session: session_id(self.name()),
                 digest: digest(self.name()),
             }),
@@ -415,6 +455,7 @@ impl<'a> Dice<'a> {
                     scopes: Some(scopes(&["files:read"])),
                     ..self.api_key()
                 },
+                credits: self.grant(),
             }),
             _ => Command::RevokeEntitlement(RevokeEntitlement {
                 org,
@@ -454,6 +495,7 @@ impl<'a> Dice<'a> {
                 scopes: self.maybe(|dice| dice.maybe(Self::scopes)),
                 expires_at: self.maybe(Self::end),
                 allowed_cidrs: self.maybe(Self::nets),
+                rate_limit: self.maybe(Self::rate_limit),
             }),
             _ => Command::RevealApiKey(RevealApiKey { id }),
         }
@@ -782,13 +824,49 @@ fn check_nobody_gave_more_than_they_held(
             "good from everywhere, made by one that is not"
         );
     }
+    check_nobody_gave_a_wider_limit(directory, after, giver);
+}
+
+/// A credential with a limit of its own neither makes nor leaves behind a key that it let be used
+/// more often, nor an organisation.
+fn check_nobody_gave_a_wider_limit(before: &Directory, after: &Directory, giver: Option<&ApiKey>) {
+    let Some(own) = giver.and_then(|giver| giver.rate_limit) else {
+        return;
+    };
+    let within = |limit: Option<RateLimit>| limit.is_some_and(|limit| limit.is_within(own));
+    for (id, key) in &after.api_keys {
+        let same = before
+            .api_key(*id)
+            .is_some_and(|old| old.rate_limit == key.rate_limit);
+        let narrower = before
+            .api_key(*id)
+            .is_some_and(|old| !is_wider(key.rate_limit, old.rate_limit));
+        assert!(
+            same || narrower || within(key.rate_limit),
+            "{id} got {:?} from a key with {own:?}",
+            key.rate_limit
+        );
+    }
+    for (id, org) in &after.orgs {
+        // A new organisation is its maker's, and begins without a default.
+        let old = before.org(*id).map_or(org.rate_limit, |old| old.rate_limit);
+        assert!(!is_wider(org.rate_limit, old) || within(org.rate_limit));
+    }
 }
 
 /// The same command again changes nothing that was not changed by the first, apart from what is
-/// no authority at all: a password, and the note that a key was read.
+/// no authority at all: a password, the note that a key was read, and uses that are granted anew.
 fn check_that_twice_is_once(world: &World, who: Authority, command: Command) {
     match world.decide(who, command) {
-        Ok(None | Some(Event::PasswordChanged(_) | Event::ApiKeyRevealed(_))) | Err(_) => {}
+        Ok(
+            None
+            | Some(
+                Event::PasswordChanged(_)
+                | Event::ApiKeyRevealed(_)
+                | Event::EntitlementCreditsChanged(_),
+            ),
+        )
+        | Err(_) => {}
         Ok(Some(event)) => panic!("twice: {event:?}"),
     }
 }

@@ -22,6 +22,7 @@ use crate::id::{
 use crate::member::{MemberAdded, MemberInvited};
 use crate::org::{OrgCreated, ScopeAdded};
 use crate::personal::Personal;
+use crate::rate_limit::RateLimit;
 use crate::refusal::{Field, Reason, Refusal};
 use crate::role::Role;
 use crate::scope::{Access, ScopeEntry, Scopes};
@@ -186,6 +187,7 @@ pub(super) fn unlimited(name: &str) -> NewApiKey {
         scopes: None,
         expires_at: None,
         allowed_cidrs: Arc::new([]),
+        rate_limit: None,
     }
 }
 
@@ -213,6 +215,17 @@ pub(super) fn until(new: NewApiKey, end: Timestamp) -> NewApiKey {
 pub(super) fn from_net(new: NewApiKey, net: &str) -> NewApiKey {
     NewApiKey {
         allowed_cidrs: Arc::new([word(net)]),
+        ..new
+    }
+}
+
+pub(super) fn rate(requests: u32, per_seconds: u32) -> RateLimit {
+    RateLimit::new(requests, per_seconds).expect("a limit")
+}
+
+pub(super) fn at_rate(new: NewApiKey, rate_limit: RateLimit) -> NewApiKey {
+    NewApiKey {
+        rate_limit: Some(rate_limit),
         ..new
     }
 }
@@ -268,6 +281,7 @@ pub(super) fn restrict(name: &str) -> RestrictApiKey {
         scopes: None,
         expires_at: None,
         allowed_cidrs: None,
+        rate_limit: None,
     }
 }
 
@@ -478,6 +492,7 @@ pub(super) fn entitlement_created(name: &str, grants: &[&str]) -> Event {
         entitlement: entitlement(name),
         name: word(name),
         api_key: limited(name, grants),
+        credits: None,
     })
 }
 

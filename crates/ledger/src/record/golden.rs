@@ -19,8 +19,8 @@ use ring::rand::SystemRandom;
 use super::form::{self, Form};
 use super::head::HeadV1;
 use super::part::{
-    ActivationV1, ActorV1, DigestV1, KeyLabelV1, NetV1, NewApiKeyV1, RegistrationV1, RoleV1,
-    ScopeEntryV1,
+    ActivationV1, ActorV1, DigestV1, GrantV1, KeyLabelV1, NetV1, NewApiKeyV1, NewApiKeyV2,
+    RateLimitV1, RegistrationV1, RoleV1, ScopeEntryV1,
 };
 use super::{Depth, PREFIX_BYTES, Parsed, Persons, Stored, table};
 use crate::committer::faults::{FaultyLog, HeadDouble, Seen};
@@ -284,6 +284,9 @@ fn shapes() -> BTreeMap<String, String> {
         ("ScopeEntryV1", ScopeEntryV1::SHAPE),
         ("NetV1", NetV1::SHAPE),
         ("NewApiKeyV1", NewApiKeyV1::SHAPE),
+        ("NewApiKeyV2", NewApiKeyV2::SHAPE),
+        ("RateLimitV1", RateLimitV1::SHAPE),
+        ("GrantV1", GrantV1::SHAPE),
         ("ActivationV1", ActivationV1::SHAPE),
         ("KeyLabelV1", KeyLabelV1::SHAPE),
         ("RegistrationV1", RegistrationV1::SHAPE),

@@ -1,5 +1,6 @@
 //! Stored events of users' keys, and of what happens to any key.
 
+use keyledger_domain::Actor;
 use keyledger_domain::api_key::{
     ApiKeyActivated, ApiKeyDisabled, ApiKeyEnabled, ApiKeyRestricted, ApiKeyRevealed,
     ApiKeyRotated, ApiKeyRotationUndone,
@@ -7,19 +8,48 @@ use keyledger_domain::api_key::{
 use keyledger_domain::key_use::{ApiKeyFirstUsed, ApiKeyNetworkFirstSeen};
 use keyledger_domain::user_key::{UserKeyCreated, UserKeyRenamed, UserKeyRevoked};
 
-use crate::record::form::{CommitmentBytes, event};
-use crate::record::part::{ActivationV1, DigestV1, KeyLabelV1, NetV1, NewApiKeyV1};
+use crate::record::form::{CommitmentBytes, Fault, Open, Revision, event, form};
+use crate::record::part::{
+    ActivationV1, DigestV1, KeyLabelV1, NetV1, NewApiKeyV1, NewApiKeyV2, RateLimitV1,
+};
 
 event! {
-    UserKeyCreated as UserKeyCreatedV1 {
+    UserKeyCreated as UserKeyCreatedV2 {
         user: [u8; 16],
         key: [u8; 16],
         label: KeyLabelV1,
         alias: Option<String>,
-        api_key: NewApiKeyV1,
+        api_key: NewApiKeyV2,
     }
     personal of user {
         sealed: Option<CommitmentBytes>,
+    }
+}
+
+form! {
+    struct UserKeyCreatedV1 {
+        pub(crate) user: [u8; 16],
+        pub(crate) key: [u8; 16],
+        pub(crate) label: KeyLabelV1,
+        pub(crate) alias: Option<String>,
+        pub(crate) api_key: NewApiKeyV1,
+        pub(crate) sealed: Option<CommitmentBytes>,
+    }
+}
+
+impl Revision for UserKeyCreatedV1 {
+    type Event = UserKeyCreated;
+
+    fn restore(self, actor: Actor, open: &mut dyn Open) -> Result<UserKeyCreated, Fault> {
+        let next = UserKeyCreatedV2 {
+            user: self.user,
+            key: self.key,
+            label: self.label,
+            alias: self.alias,
+            api_key: self.api_key.into(),
+            sealed: self.sealed,
+        };
+        next.restore(actor, open)
     }
 }
 
@@ -73,11 +103,36 @@ event! {
 }
 
 event! {
-    ApiKeyRestricted as ApiKeyRestrictedV1 {
+    ApiKeyRestricted as ApiKeyRestrictedV2 {
         id: [u8; 9],
         scopes: Option<Vec<String>>,
         expires_at: Option<i64>,
         allowed_cidrs: Vec<NetV1>,
+        rate_limit: Option<RateLimitV1>,
+    }
+}
+
+form! {
+    struct ApiKeyRestrictedV1 {
+        pub(crate) id: [u8; 9],
+        pub(crate) scopes: Option<Vec<String>>,
+        pub(crate) expires_at: Option<i64>,
+        pub(crate) allowed_cidrs: Vec<NetV1>,
+    }
+}
+
+impl Revision for ApiKeyRestrictedV1 {
+    type Event = ApiKeyRestricted;
+
+    fn restore(self, actor: Actor, open: &mut dyn Open) -> Result<ApiKeyRestricted, Fault> {
+        let next = ApiKeyRestrictedV2 {
+            id: self.id,
+            scopes: self.scopes,
+            expires_at: self.expires_at,
+            allowed_cidrs: self.allowed_cidrs,
+            rate_limit: None,
+        };
+        next.restore(actor, open)
     }
 }
 

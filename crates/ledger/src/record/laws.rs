@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use keyledger_domain::api_key::*;
+use keyledger_domain::credits::*;
 use keyledger_domain::entitlement::*;
 use keyledger_domain::id::*;
 use keyledger_domain::key_use::*;
 use keyledger_domain::member::*;
 use keyledger_domain::org::*;
+use keyledger_domain::rate_limit::*;
 use keyledger_domain::scope::{Access, ScopeEntry};
 use keyledger_domain::service::*;
 use keyledger_domain::session::*;
@@ -132,7 +134,25 @@ impl Draw {
             scopes: self.option(Self::scopes),
             expires_at: self.option(Self::at),
             allowed_cidrs: self.some(Self::net),
+            rate_limit: self.option(Self::rate_limit),
         }
+    }
+
+    fn number_upto(&mut self, most: u32) -> u32 {
+        1 + u32::try_from(self.below(most.into())).expect("no more than the most")
+    }
+
+    fn rate_limit(&mut self) -> RateLimit {
+        let requests = self.number_upto(REQUESTS_MAX);
+        RateLimit::new(requests, self.number_upto(PER_SECONDS_MAX)).expect("a limit")
+    }
+
+    fn grant(&mut self) -> Grant {
+        let refill = self.option(|draw| {
+            let amount = 1 + draw.below(USES_MAX);
+            Refill::new(amount, draw.number_upto(REFILL_SECONDS_MAX)).expect("a refill")
+        });
+        Grant::new(self.below(USES_MAX), refill).expect("a grant")
     }
 
     fn email(&mut self) -> Personal<Email> {
@@ -314,6 +334,7 @@ impl Draw {
                 entitlement,
                 name: self.name(),
                 api_key: self.new_api_key(),
+                credits: self.option(Self::grant),
             }),
             "EntitlementRevoked" => Event::EntitlementRevoked(EntitlementRevoked { entitlement }),
             "ApiKeyRotated" => Event::ApiKeyRotated(ApiKeyRotated {
@@ -331,6 +352,7 @@ impl Draw {
                 scopes: self.option(Self::scopes),
                 expires_at: self.option(Self::at),
                 allowed_cidrs: self.some(Self::net),
+                rate_limit: self.option(Self::rate_limit),
             }),
             "ApiKeyRevealed" => Event::ApiKeyRevealed(ApiKeyRevealed { id }),
             "SessionStarted" => Event::SessionStarted(SessionStarted {
@@ -348,6 +370,16 @@ impl Draw {
                 id,
                 network: NetworkTag::from_bytes(self.bytes()),
             }),
+            "OrgLimitsChanged" => Event::OrgLimitsChanged(OrgLimitsChanged {
+                org,
+                rate_limit: self.option(Self::rate_limit),
+            }),
+            "EntitlementCreditsChanged" => {
+                Event::EntitlementCreditsChanged(EntitlementCreditsChanged {
+                    entitlement,
+                    credits: self.option(Self::grant),
+                })
+            }
             other => panic!("{other} is a new event: draw one here"),
         }
     }

@@ -1,12 +1,13 @@
 //! Stored events of organisations and their teams.
 
 use keyledger_domain::org::{OrgCreated, ScopeAdded};
+use keyledger_domain::rate_limit::OrgLimitsChanged;
 use keyledger_domain::team::{
     TeamChanged, TeamCreated, TeamDeleted, TeamMemberAdded, TeamMemberRemoved,
 };
 
 use crate::record::form::event;
-use crate::record::part::{RegistrationV1, ScopeEntryV1};
+use crate::record::part::{RateLimitV1, RegistrationV1, ScopeEntryV1};
 
 event! {
     OrgCreated as OrgCreatedV1 {
@@ -24,6 +25,13 @@ event! {
     ScopeAdded as ScopeAddedV1 {
         org: [u8; 16],
         entry: ScopeEntryV1,
+    }
+}
+
+event! {
+    OrgLimitsChanged as OrgLimitsChangedV1 {
+        org: [u8; 16],
+        rate_limit: Option<RateLimitV1>,
     }
 }
 

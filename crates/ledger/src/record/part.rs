@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use keyledger_domain::api_key::{Activation, NewApiKey};
+use keyledger_domain::credits::{Grant, Refill};
 use keyledger_domain::id::{
     EntitlementId, InvitationId, KeyId, OrgId, PersonId, RequestId, ServiceId, SessionId, TeamId,
     UserId,
@@ -19,8 +20,8 @@ use keyledger_domain::text::{Description, DisplayName, Email, Handle, Slug};
 use keyledger_domain::user::Registration;
 use keyledger_domain::user_key::KeyLabel;
 use keyledger_domain::{
-    Actor, ClientName, CredentialId, Digest, Environment, PasswordHash, Personal, Role, Scope,
-    Scopes, SealedSecret, Timestamp,
+    Actor, ClientName, CredentialId, Digest, Environment, PasswordHash, Personal, RateLimit, Role,
+    Scope, Scopes, SealedSecret, Timestamp,
 };
 
 use crate::record::EncodeError;
@@ -358,7 +359,59 @@ impl Part for Arc<[IpNet]> {
 }
 
 form! {
-    /// A new credential.
+    /// So many requests in so many seconds.
+    struct RateLimitV1 {
+        pub(crate) requests: u32,
+        pub(crate) per_seconds: u32,
+    }
+}
+
+impl Part for RateLimit {
+    type Form = RateLimitV1;
+
+    fn keep(&self) -> RateLimitV1 {
+        RateLimitV1 {
+            requests: self.requests().get(),
+            per_seconds: self.per_seconds().get(),
+        }
+    }
+
+    fn give(form: RateLimitV1) -> Result<Self, Fault> {
+        Self::new(form.requests, form.per_seconds).map_err(|_| Fault::Malformed)
+    }
+}
+
+form! {
+    /// Uses that are granted, and come back by themselves where `refill` says how many and how
+    /// often: up to so many, each so many seconds.
+    struct GrantV1 {
+        pub(crate) remaining: u64,
+        pub(crate) refill: Option<(u64, u32)>,
+    }
+}
+
+impl Part for Grant {
+    type Form = GrantV1;
+
+    fn keep(&self) -> GrantV1 {
+        let refill = self.refill;
+        GrantV1 {
+            remaining: self.remaining,
+            refill: refill.map(|refill| (refill.amount.get(), refill.per_seconds.get())),
+        }
+    }
+
+    fn give(form: GrantV1) -> Result<Self, Fault> {
+        let refill = form.refill.map(|(amount, per)| Refill::new(amount, per));
+        refill
+            .transpose()
+            .and_then(|refill| Self::new(form.remaining, refill))
+            .map_err(|_| Fault::Malformed)
+    }
+}
+
+form! {
+    /// A new credential, as long as there were no limits.
     struct NewApiKeyV1 {
         pub(crate) id: [u8; 9],
         pub(crate) is_test: bool,
@@ -369,11 +422,47 @@ form! {
     }
 }
 
-impl Part for NewApiKey {
-    type Form = NewApiKeyV1;
+form! {
+    /// A new credential that may have a limit.
+    struct NewApiKeyV2 {
+        pub(crate) id: [u8; 9],
+        pub(crate) is_test: bool,
+        pub(crate) digest: DigestV1,
+        pub(crate) scopes: Option<Vec<String>>,
+        pub(crate) expires_at_micros: Option<i64>,
+        pub(crate) allowed_cidrs: Vec<NetV1>,
+        pub(crate) rate_limit: Option<RateLimitV1>,
+    }
+}
 
-    fn keep(&self) -> NewApiKeyV1 {
-        NewApiKeyV1 {
+impl From<NewApiKeyV1> for NewApiKeyV2 {
+    /// There were no limits then.
+    fn from(form: NewApiKeyV1) -> Self {
+        let NewApiKeyV1 {
+            id,
+            is_test,
+            digest,
+            scopes,
+            expires_at_micros,
+            allowed_cidrs,
+        } = form;
+        Self {
+            id,
+            is_test,
+            digest,
+            scopes,
+            expires_at_micros,
+            allowed_cidrs,
+            rate_limit: None,
+        }
+    }
+}
+
+impl Part for NewApiKey {
+    type Form = NewApiKeyV2;
+
+    fn keep(&self) -> NewApiKeyV2 {
+        NewApiKeyV2 {
             id: self.id.keep(),
             is_test: match self.environment {
                 Environment::Live => false,
@@ -383,10 +472,11 @@ impl Part for NewApiKey {
             scopes: self.scopes.keep(),
             expires_at_micros: self.expires_at.keep(),
             allowed_cidrs: self.allowed_cidrs.keep(),
+            rate_limit: self.rate_limit.keep(),
         }
     }
 
-    fn give(form: NewApiKeyV1) -> Result<Self, Fault> {
+    fn give(form: NewApiKeyV2) -> Result<Self, Fault> {
         Ok(Self {
             id: Part::give(form.id)?,
             environment: if form.is_test {
@@ -398,6 +488,7 @@ impl Part for NewApiKey {
             scopes: Part::give(form.scopes)?,
             expires_at: Part::give(form.expires_at_micros)?,
             allowed_cidrs: Part::give(form.allowed_cidrs)?,
+            rate_limit: Part::give(form.rate_limit)?,
         })
     }
 }

@@ -115,3 +115,62 @@ fn members_make_none_and_strangers_see_none() {
         .get("/v1/orgs/nowhere/entitlements")
         .expect(404);
 }
+
+#[test]
+fn it_is_granted_so_many_uses() {
+    let uses = json!({ "remaining": 100, "refill": { "amount": 10, "per_seconds": 86_400 } });
+    let limits = json!({ "credits": uses, "allowed_cidrs": ["192.0.2.0/24"] });
+    let body = json!({ "name": unique("Counted"), "scopes": ["files:read"], "limits": limits });
+    let owner = world().owner();
+    let made = owner.post(ENTITLEMENTS, &body).expect(201);
+    assert_eq!(made.member("limits"), limits);
+    let path = format!("{ENTITLEMENTS}/{}", made.string("id"));
+    let patched = |limits: serde_json::Value| {
+        let body = json!({ "limits": limits });
+        let changed = owner.patch(&path, &body).expect(200);
+        let position = changed.header("Keyledger-Position").expect("a position");
+        let event = owner.get(&format!("/v1/events/{position}")).expect(200);
+        (changed.member("limits"), event.string("type"))
+    };
+    // What was granted stays where nothing is said of it.
+    let (limits, _) = patched(json!({ "allowed_cidrs": [] }));
+    assert_eq!(limits, json!({ "credits": uses, "allowed_cidrs": [] }));
+    // The same once more is granted once more.
+    let (limits, event) = patched(json!({ "credits": uses }));
+    assert_eq!(limits["credits"], uses);
+    assert_eq!(event, "EntitlementCreditsChanged");
+    let few = json!({ "remaining": 3, "refill": null });
+    let (limits, event) = patched(json!({ "credits": { "remaining": 3 } }));
+    assert_eq!(limits["credits"], few);
+    assert_eq!(event, "EntitlementCreditsChanged");
+    let (limits, event) = patched(json!({ "credits": null }));
+    assert_eq!(limits["credits"], serde_json::Value::Null);
+    assert_eq!(event, "EntitlementCreditsChanged");
+    patched(json!({ "credits": uses }));
+    let (limits, _) = patched(serde_json::Value::Null);
+    assert_eq!(limits, json!({ "credits": null, "allowed_cidrs": [] }));
+}
+
+#[test]
+fn uses_that_are_no_number_of_uses_are_422() {
+    for (credits, field) in [
+        (
+            json!({ "remaining": 1_000_000_000_001_u64 }),
+            "limits.credits.remaining",
+        ),
+        (
+            json!({ "remaining": 1, "refill": { "amount": 0, "per_seconds": 60 } }),
+            "limits.credits.refill.amount",
+        ),
+        (
+            json!({ "remaining": 1, "refill": { "amount": 1, "per_seconds": 0 } }),
+            "limits.credits.refill.per_seconds",
+        ),
+    ] {
+        let body = json!({ "name": unique("Bad"), "scopes": ["files:read"], "limits": { "credits": credits } });
+        let refused = world().owner().post(ENTITLEMENTS, &body);
+        refused.expect_field(field);
+    }
+    let body = json!({ "name": unique("Bad"), "scopes": ["files:read"], "limits": { "credits": { "remaining": -1 } } });
+    world().owner().post(ENTITLEMENTS, &body).expect(422);
+}

@@ -176,6 +176,7 @@ mod tests {
             scopes: None,
             expires_at: None,
             allowed_cidrs: [].into(),
+            rate_limit: None,
         }
     }
 
@@ -255,6 +256,7 @@ mod tests {
                 entitlement: EntitlementId::from_bytes([6; 16]),
                 name: "Customer".parse().unwrap(),
                 api_key: api_key(),
+                credits: None,
             }),
             Event::ApiKeyRotated(ApiKeyRotated {
                 id: id(),
