@@ -89,8 +89,8 @@ pub async fn change_org_limits(
     org: web::Path<String>,
     Json(body): Json<NewOrgLimits>,
 ) -> Result<HttpResponse, Problem> {
-    let body = body?;
     let org = app.require_in(&caller, &org, built_in::WORKSPACES_WRITE)?;
+    let body = body?;
     let mut fields = Fields::default();
     if body.rate_limit.is_none() {
         fields.refuse("rate_limit", "this field is required; null for no limit");

@@ -74,6 +74,7 @@ fn members_read_it_and_managers_set_it() {
     // Who may not is told so, and not which numbers would be right.
     let wrong = json!({ "rate_limit": { "requests": 0, "per_seconds": 0 } });
     member.put(path, &wrong).expect(403);
+    member.put(path, &json!({ "no": "such" })).expect(403);
     world().anonymous().get(path).expect_401(NOT_PROVIDED);
     let (_, stranger) = world().other_org();
     let stranger = world().with_key(&stranger.key);
