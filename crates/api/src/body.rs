@@ -17,6 +17,7 @@ use futures_core::Stream;
 use keyledger_domain::credential::is_within;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::de::IgnoredAny;
 
 use crate::in_time::TimeLeft;
 use crate::passwords::Password;
@@ -230,6 +231,11 @@ pub(crate) fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
 }
 
 fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    // serde takes a list for an object too, its members by their order; nobody means that.
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first != Some(&b'{') && serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
+        return Err(Problem::field("body", "must be a JSON object"));
+    }
     // Following the path costs time, and nearly every body is right.
     serde_json::from_slice(bytes).or_else(|_| parse_with_path(bytes))
 }
@@ -511,6 +517,8 @@ mod tests {
                 422,
                 "scopes[0]: invalid type: string, expected u8",
             ),
+            (r#" ["x"]"#, 422, "body: must be a JSON object"),
+            ("null", 422, "body: must be a JSON object"),
             (r#"{"key":"x"} {}"#, 400, "behind its JSON"),
             (r#"{"key":"#, 400, "not JSON"),
             (r#"{"key":"x","key":"y"}"#, 422, "duplicate field"),
