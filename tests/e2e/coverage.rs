@@ -56,7 +56,7 @@ fn is_listed(list: &[&str], path: &str) -> bool {
 #[test]
 fn every_operation_refuses_bad_credentials_and_changes_nothing() {
     // A server of its own: nobody else may move its ledger.
-    let world = World::on(Launch::new().start());
+    let world = World::on(Launch::new().patient().start());
     let spec = world.anonymous().get("/openapi.json").expect(200).json();
     let operations = operations(&spec);
     assert!(

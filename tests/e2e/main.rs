@@ -10,6 +10,7 @@ mod authentication {
     mod carriers;
     mod flood;
     mod forgery;
+    mod guessing;
 }
 mod authorization;
 mod coverage;

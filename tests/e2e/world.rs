@@ -23,7 +23,7 @@ pub(crate) struct Person {
 /// The shared world.
 pub(crate) fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
-    WORLD.get_or_init(|| World::on(Launch::new().start()))
+    WORLD.get_or_init(|| World::on(Launch::new().patient().start()))
 }
 
 /// A name that no other test uses: `prefix-7`.

@@ -1,9 +1,11 @@
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use base64::Engine;
 use serde_json::Value;
 use ureq::http::Request;
 
+use crate::elsewhere;
 use crate::reply::Reply;
 
 /// An HTTP client of one server, on connections that it keeps alive. It follows no redirect, and
@@ -13,7 +15,8 @@ use crate::reply::Reply;
 /// No `Debug`: it holds credentials.
 #[derive(Clone)]
 pub struct Client {
-    base: String,
+    port: u16,
+    source: Option<Ipv4Addr>,
     agent: ureq::Agent,
     headers: Vec<(String, String)>,
 }
@@ -30,10 +33,19 @@ impl Client {
             .build()
             .new_agent();
         Self {
-            base: format!("http://127.0.0.1:{port}"),
+            port,
+            source: None,
             agent,
             headers: Vec::new(),
         }
+    }
+
+    /// This client at another address of this machine, in 127.0.0.0/8; the server is where it was.
+    #[must_use]
+    pub fn at(&self, source: [u8; 4]) -> Self {
+        let mut client = self.clone();
+        client.source = Some(source.into());
+        client
     }
 
     /// This client with one more header on every request.
@@ -80,6 +92,7 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Reply, ureq::Error> {
         match body {
+            None if self.source.is_some() => self.send_bytes(method, path, "", b""),
             Some(body) => self.send_bytes(
                 method,
                 path,
@@ -107,6 +120,16 @@ impl Client {
         media_type: &str,
         body: &[u8],
     ) -> Result<Reply, ureq::Error> {
+        if let Some(source) = self.source {
+            let mut headers = self.headers.clone();
+            if !media_type.is_empty() {
+                headers.push(("Content-Type".into(), media_type.into()));
+            }
+            let request = format!("{method} {path}");
+            return Ok(elsewhere::send(
+                source, self.port, &request, &headers, body,
+            )?);
+        }
         let request = self
             .request(method, path)
             .header("Content-Type", media_type)
@@ -117,7 +140,7 @@ impl Client {
     fn request(&self, method: &str, path: &str) -> ureq::http::request::Builder {
         let request = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.base));
+            .uri(format!("http://127.0.0.1:{}{path}", self.port));
         self.headers.iter().fold(request, |request, (name, value)| {
             request.header(name, value)
         })

@@ -78,6 +78,21 @@ impl Launch {
         self
     }
 
+    /// With limits that bear a thousand wrong credentials: for a server that many tests share.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        [
+            "KEYLEDGER_LOGIN_FAILURES_FREE",
+            "KEYLEDGER_LOGIN_SOURCE_FAILURES_FREE",
+            "KEYLEDGER_LOGIN_NETWORK_FAILURES_PER_HOUR",
+            "KEYLEDGER_LOGIN_FAILURES_PER_HOUR",
+            "KEYLEDGER_WRONG_KEYS_BURST",
+            "KEYLEDGER_WRONG_KEYS_PER_SECOND",
+        ]
+        .into_iter()
+        .fold(self, |launch, name| launch.env(name, "100000"))
+    }
+
     /// With one more argument behind `serve`.
     #[must_use]
     pub fn arg(mut self, arg: &str) -> Self {

@@ -10,6 +10,7 @@ pub mod raw;
 pub mod setting;
 
 mod client;
+mod elsewhere;
 mod launch;
 mod port;
 mod redact;

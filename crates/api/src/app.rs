@@ -3,6 +3,7 @@
 //! A change goes through [`App::execute`] and is answered when it is durable; a look-up reads the
 //! state behind the disk and never waits for it.
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use governor::clock::MonotonicClock;
@@ -22,12 +23,14 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::caller::{Caller, Origin};
 use crate::decisions::Decisions;
 use crate::event_index::EventIndex;
+use crate::idle::IdleSessions;
 use crate::limits::RateLimits;
 use crate::passwords::Passwords;
 use crate::places::Places;
 use crate::problem::Problem;
 use crate::restrictions::Limits;
 use crate::setup_code::SetUpCode;
+use crate::throttles::{ThrottleSettings, Throttles, Ticks};
 use crate::usage::Usage;
 
 /// How many requests read records at once. More wait: reading takes a core for its while, and there
@@ -45,6 +48,10 @@ pub struct Settings {
     pub password_places: usize,
     /// Whether it listens on loopback, so that `localhost` in a browser may be this server.
     pub is_on_loopback: bool,
+    /// How much guessing is borne.
+    pub throttles: ThrottleSettings,
+    /// How long a session may be left alone before it ends, in seconds.
+    pub session_idle_seconds: u32,
 }
 
 /// What the look-ups read: replayed from the ledger at start, then fed by the committer.
@@ -109,6 +116,8 @@ pub struct Parts {
 pub struct App {
     parts: Parts,
     passwords: Passwords,
+    throttles: Arc<Throttles>,
+    idle_sessions: IdleSessions,
     record_readers: Places<()>,
     decisions: Decisions,
     rate_limits: RateLimits,
@@ -119,16 +128,22 @@ impl App {
     /// Puts the application together.
     ///
     /// # Errors
-    /// If the password hash refuses its parameters, or the system gives no randomness.
+    /// If the system gives no randomness.
     pub fn new(parts: Parts) -> Result<Self, Problem> {
         let passwords = Passwords::new(parts.settings.password_places, parts.rng.clone());
         let csrf = parts.key_file.sub_key(Purpose::Csrf);
-        let mut decisions = [0; 32];
+        let (mut decisions, mut names) = ([0; 32], [0; 32]);
         let drawn = parts.rng.fill(&mut decisions);
+        let drawn = drawn.and_then(|()| parts.rng.fill(&mut names));
         drawn.map_err(|_| Problem::internal())?;
+        let ticks = Ticks::from_now();
+        let throttles = Throttles::new(&parts.settings.throttles, names, &ticks);
+        let idle_after = Duration::from_secs(parts.settings.session_idle_seconds.into());
         Ok(Self {
             parts,
             passwords,
+            throttles: Arc::new(throttles),
+            idle_sessions: IdleSessions::new(idle_after, &ticks),
             record_readers: Places::new(RECORD_READERS_MAX, RECORD_READERS_WAITING_MAX),
             decisions: Decisions::new(decisions),
             rate_limits: RateLimits::new(MonotonicClock),
@@ -201,6 +216,16 @@ impl App {
     /// The passwords' pool.
     pub fn passwords(&self) -> &Passwords {
         &self.passwords
+    }
+
+    /// The counts of those who guess.
+    pub(crate) fn throttles(&self) -> &Arc<Throttles> {
+        &self.throttles
+    }
+
+    /// When each session was last used.
+    pub(crate) fn idle_sessions(&self) -> &IdleSessions {
+        &self.idle_sessions
     }
 
     /// The places for those who read records.

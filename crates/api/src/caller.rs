@@ -273,7 +273,8 @@ impl App {
     ///
     /// # Errors
     /// 401, the same for an unknown, a wrong, a revoked, a disabled and an expired key, and for one
-    /// used from the wrong place; 429 for one that was used as often as it may be.
+    /// used from the wrong place; 429 for one that was used as often as it may be, and when there were
+    /// too many wrong ones. A good key is let in however many wrong ones came from the same place.
     fn caller_by_shown(
         &self,
         text: &str,
@@ -285,8 +286,7 @@ impl App {
         let found = lookup::find(&directory, self.peppers(), text, origin.source, now);
         let (key, which) = found.map_err(|reason| {
             self.count_refused(&directory, text, reason, origin, now);
-            let (claimed, why) = (claimed(text), reason);
-            Problem::invalid_token().because(Denial::Key { claimed, why })
+            self.wrong_key(text, reason, origin)
         })?;
         let (actor, id) = (key.issued.holder.actor(), key.issued.id);
         passage::shown(id, origin.source, now);
@@ -303,6 +303,15 @@ impl App {
         ))
     }
 
+    /// What whoever showed a key that is no good is told.
+    fn wrong_key(&self, text: &str, why: lookup::NoGood, origin: &Origin) -> Problem {
+        let counted = self.throttles().wrong_key(text, origin.source);
+        counted.map_or_else(Problem::from, |()| {
+            let claimed = claimed(text);
+            Problem::invalid_token().because(Denial::Key { claimed, why })
+        })
+    }
+
     /// The service whose slug and key were carried as Basic. A user's key never goes as Basic.
     async fn service_by_basic(
         &self,
@@ -313,10 +322,12 @@ impl App {
     ) -> Result<Caller, Problem> {
         let (caller, pending) = self
             .caller_by_shown(key, origin, request)
-            .map_err(|problem| match problem.denial() {
-                _ if problem.status_code() == StatusCode::TOO_MANY_REQUESTS => problem,
-                Some(denial) => Problem::invalid_password().because(denial.clone()),
-                None => Problem::invalid_password(),
+            .map_err(|problem| match problem.status_code() {
+                StatusCode::UNAUTHORIZED => match problem.denial() {
+                    Some(denial) => Problem::invalid_password().because(denial.clone()),
+                    None => Problem::invalid_password(),
+                },
+                _ => problem,
             })?;
         let wrong_name = || {
             let claimed = claimed(key);
@@ -341,7 +352,8 @@ impl App {
     /// Whoever has this password.
     ///
     /// # Errors
-    /// 401, the same for a wrong password and an unknown account, after the same work.
+    /// 401, the same for a wrong password and an unknown account, after the same work; 429 without any
+    /// work when there were too many.
     pub(crate) async fn caller_by_password(
         &self,
         username: &str,
@@ -350,7 +362,8 @@ impl App {
     ) -> Result<Caller, Problem> {
         let account = self.account(username);
         let hash = account.as_ref().map(|(_, hash)| hash.clone());
-        let good = self.passwords().check(password, hash).await?;
+        let attempt = self.throttles().attempt(username, origin.source);
+        let good = self.passwords().check(password, hash, attempt).await?;
         let user = account.map(|(user, _)| user);
         match user {
             Some(user) if good => Ok(Caller::with_password(Actor::User(user), origin.clone())),

@@ -35,6 +35,8 @@ fn params() -> Result<Params, argon2::Error> {
 pub(crate) struct HashMemory {
     blocks: Vec<Block>,
     is_used: bool,
+    #[cfg(test)]
+    hashes: u64,
 }
 
 impl HashMemory {
@@ -102,10 +104,20 @@ impl HashMemory {
             self.blocks = vec![Block::default(); params()?.block_count()];
         }
         self.is_used = true;
+        #[cfg(test)]
+        {
+            self.hashes += 1;
+        }
         let blocks = self.blocks.as_mut_slice();
         Output::init_with(output_bytes, |out| {
             Ok(argon2.hash_password_into_with_memory(password, salt, out, blocks)?)
         })
+    }
+
+    /// How often it was filled.
+    #[cfg(test)]
+    pub(crate) fn hashes(&self) -> u64 {
+        self.hashes
     }
 
     fn wipe(&mut self) {

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::hash_memory::HashMemory;
 use crate::places::Places;
 use crate::problem::Problem;
+use crate::throttles::Attempt;
 
 /// The shortest password that is taken, in characters (ASVS 6.2.1).
 pub const PASSWORD_CHARS_MIN: usize = 8;
@@ -86,26 +87,117 @@ impl Passwords {
     /// Whether this is the password. Without an account the same work is done, for nothing.
     ///
     /// # Errors
-    /// 503 when too many wait.
-    pub async fn check(
+    /// 503 when too many wait; 429, without any work, when there were too many wrong ones.
+    pub(crate) async fn check(
         &self,
         password: Password,
         account: Option<PasswordHash>,
+        attempt: Attempt,
     ) -> Result<bool, Problem> {
+        attempt.admit()?;
         // Nobody has such a password, and nobody is to make us hash it.
         if password.0.len() > PASSWORD_BYTES_MAX {
             return Ok(false);
         }
         self.places
             .work(BUSY, move |memory| {
+                // Those who stood before this one in the queue may have failed meanwhile: of many
+                // that come at once, no more are hashed than of as many in turn.
+                attempt.admit()?;
                 let phc = account.as_ref().map_or(NOBODY, PasswordHash::as_phc);
                 let matches = memory.matches(password.0.as_bytes(), phc);
                 let matches = matches.unwrap_or_else(|error| {
                     tracing::error!(%error, "the hash of an account's password is no good");
                     false
                 });
-                matches && account.is_some()
+                let good = matches && account.is_some();
+                if good {
+                    attempt.succeeded();
+                } else {
+                    attempt.failed();
+                }
+                Ok(good)
             })
+            .await?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::throttles::{ThrottleSettings, Throttles, Ticks};
+
+    fn attempt() -> Attempt {
+        let throttles = Throttles::new(&ThrottleSettings::DEFAULT, [1; 32], &Ticks::from_now());
+        Arc::new(throttles).attempt("ada@example.com", None)
+    }
+
+    fn password(text: &str) -> Password {
+        Password::new(text.to_owned())
+    }
+
+    /// How many passwords the place has hashed.
+    async fn hashes(passwords: &Passwords) -> u64 {
+        let places = &passwords.places;
+        places.work(BUSY, |memory| memory.hashes()).await.unwrap()
+    }
+
+    #[actix_web::test]
+    async fn n91_an_unknown_account_is_the_same_work() {
+        let passwords = Passwords::new(1, SystemRandom::new());
+        let known = passwords
+            .hash(password("a long passphrase 7"))
             .await
+            .unwrap();
+        assert_eq!(hashes(&passwords).await, 1);
+        for (account, text, good) in [
+            (Some(known.clone()), "a long passphrase 8", false),
+            (None, "a long passphrase 7", false),
+            (Some(known), "a long passphrase 7", true),
+        ] {
+            let before = hashes(&passwords).await;
+            let checked = passwords.check(password(text), account, attempt()).await;
+            assert_eq!(checked.unwrap(), good);
+            assert_eq!(hashes(&passwords).await, before + 1);
+        }
+        // The figures of the hash that stands in for nobody's are those of all others.
+        let figures = |phc: &str| phc.rsplitn(3, '$').nth(2).map(str::to_owned);
+        let fresh = passwords
+            .hash(password("a long passphrase 7"))
+            .await
+            .unwrap();
+        assert_eq!(figures(NOBODY), figures(fresh.as_phc()));
+    }
+
+    #[actix_web::test]
+    async fn n93_a_password_that_nobody_can_have_is_not_hashed() {
+        let passwords = Passwords::new(1, SystemRandom::new());
+        for bytes in [PASSWORD_BYTES_MAX + 1, 1_000_000] {
+            let checked = passwords.check(password(&"x".repeat(bytes)), None, attempt());
+            assert!(!checked.await.unwrap());
+            assert!(password(&"x".repeat(bytes)).check_new().is_err());
+        }
+        assert_eq!(hashes(&passwords).await, 0);
+        let longest = password(&"x".repeat(PASSWORD_BYTES_MAX));
+        assert!(!passwords.check(longest, None, attempt()).await.unwrap());
+        assert_eq!(hashes(&passwords).await, 1);
+    }
+
+    #[actix_web::test]
+    async fn n89_whoever_has_to_wait_is_told_so_without_a_hash() {
+        let passwords = Passwords::new(1, SystemRandom::new());
+        let throttles = Throttles::new(&ThrottleSettings::DEFAULT, [1; 32], &Ticks::from_now());
+        let throttles = Arc::new(throttles);
+        let attempt = || throttles.attempt("ada@example.com", None);
+        for _ in 0..5 {
+            attempt().failed();
+        }
+        let refused = passwords
+            .check(password("a password"), None, attempt())
+            .await;
+        assert_eq!(refused.unwrap_err().retry_after(), Some("1"));
+        assert_eq!(hashes(&passwords).await, 0);
     }
 }

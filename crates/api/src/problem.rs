@@ -163,6 +163,22 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with(header::RETRY_AFTER, "1")
     }
 
+    /// Too many credentials were wrong; the next one is looked at after so many seconds (RFC 6585 §4).
+    pub(crate) fn too_many_failures(retry_after_seconds: u64) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many wrong credentials; try again later.",
+        )
+        .with(header::RETRY_AFTER, retry_after_seconds.to_string())
+    }
+
+    /// When to try again, as the header says it.
+    pub(crate) fn retry_after(&self) -> Option<&str> {
+        let mut headers = self.0.headers.iter();
+        let (_, value) = headers.find(|(name, _)| *name == header::RETRY_AFTER)?;
+        Some(value)
+    }
+
     /// The fault is ours; the log has the reason.
     pub fn internal() -> Self {
         Self::new(

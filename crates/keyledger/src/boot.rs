@@ -115,6 +115,8 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
             issuer: config.issuer.clone(),
             password_places: config.password_places,
             is_on_loopback: config.listen.ip().is_loopback(),
+            throttles: config.throttles,
+            session_idle_seconds: config.session_idle_seconds,
         },
     })
     .map_err(|problem| BootError::Bootstrap(problem.detail().to_owned()))?;

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_never_goes_back() {
+    fn n135_it_never_goes_back() {
         let clock = WallClock::new();
         let tomorrow = wall().plus_seconds(86_400);
         clock.not_before(tomorrow);

@@ -2,10 +2,12 @@
 //! here, and nowhere else.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
+use keyledger_api::ThrottleSettings;
 use keyledger_api::cors::{NotAnOrigin, WebOrigin};
 use keyledger_api::tls::TlsFiles;
 use keyledger_ledger::ledger::SNAPSHOT_EVERY_DEFAULT;
@@ -22,6 +24,10 @@ const DATA_DIR: &str = "data/ledger";
 const CONFIG_FILE: &str = "keyledger.toml";
 /// How long running requests may take to finish at the end.
 const SHUTDOWN_SECONDS: u64 = 10;
+/// How much guessing is borne, where nothing else is said.
+const THROTTLES: ThrottleSettings = ThrottleSettings::DEFAULT;
+/// How long a session may be left alone, where nothing else is said: as long as it lasts at the most.
+const SESSION_IDLE_SECONDS: u32 = 43_200;
 
 /// How many connections may be open at once, where nothing else is said and the system allows it.
 const MAX_CONNECTIONS: usize = 20_000;
@@ -96,6 +102,38 @@ pub(crate) struct ServeFlags {
     /// How many passwords are checked at once; each hashes in 19 MiB [default: one a core].
     #[arg(long, env = "KEYLEDGER_PASSWORD_PLACES", value_name = "N")]
     password_places: Option<usize>,
+    /// How many wrong passwords an account takes before it has to wait 1 second, then 2, 4 and so on [default: 5].
+    #[arg(long, env = "KEYLEDGER_LOGIN_FAILURES_FREE", value_name = "N")]
+    login_failures_free: Option<NonZeroU32>,
+    /// How many wrong passwords an address may send before it has to wait [default: 20].
+    #[arg(long, env = "KEYLEDGER_LOGIN_SOURCE_FAILURES_FREE", value_name = "N")]
+    login_source_failures_free: Option<NonZeroU32>,
+    /// The longest wait after a wrong password [default: 900].
+    #[arg(
+        long,
+        env = "KEYLEDGER_LOGIN_DELAY_SECONDS_MAX",
+        value_name = "SECONDS"
+    )]
+    login_delay_seconds_max: Option<NonZeroU32>,
+    /// How many wrong passwords an hour may come from an IPv4 /24 or IPv6 /48 [default: 200].
+    #[arg(
+        long,
+        env = "KEYLEDGER_LOGIN_NETWORK_FAILURES_PER_HOUR",
+        value_name = "N"
+    )]
+    login_network_failures_per_hour: Option<NonZeroU32>,
+    /// How many wrong passwords an hour may come from all over; addresses at which an account was right before are let in even then [default: 2000].
+    #[arg(long, env = "KEYLEDGER_LOGIN_FAILURES_PER_HOUR", value_name = "N")]
+    login_failures_per_hour: Option<NonZeroU32>,
+    /// How many wrong keys an address may show at once, and may be shown of one key [default: 60].
+    #[arg(long, env = "KEYLEDGER_WRONG_KEYS_BURST", value_name = "N")]
+    wrong_keys_burst: Option<NonZeroU32>,
+    /// How many wrong keys a second go on for ever [default: 1].
+    #[arg(long, env = "KEYLEDGER_WRONG_KEYS_PER_SECOND", value_name = "N")]
+    wrong_keys_per_second: Option<NonZeroU32>,
+    /// How long a browser session may be left alone before it ends [default: 43200, its longest life].
+    #[arg(long, env = "KEYLEDGER_SESSION_IDLE_SECONDS", value_name = "SECONDS")]
+    session_idle_seconds: Option<NonZeroU32>,
     /// The room on the disk, in bytes, below which changes are refused [default: 256 MiB].
     #[arg(long, env = "KEYLEDGER_RESERVE_BYTES", value_name = "BYTES")]
     reserve_bytes: Option<u64>,
@@ -133,6 +171,14 @@ struct File {
     max_connections: Option<usize>,
     workers: Option<usize>,
     password_places: Option<usize>,
+    login_failures_free: Option<NonZeroU32>,
+    login_source_failures_free: Option<NonZeroU32>,
+    login_delay_seconds_max: Option<NonZeroU32>,
+    login_network_failures_per_hour: Option<NonZeroU32>,
+    login_failures_per_hour: Option<NonZeroU32>,
+    wrong_keys_burst: Option<NonZeroU32>,
+    wrong_keys_per_second: Option<NonZeroU32>,
+    session_idle_seconds: Option<NonZeroU32>,
     reserve_bytes: Option<u64>,
     copy_aside: Option<bool>,
     snapshot_every: Option<u64>,
@@ -162,6 +208,10 @@ pub(crate) struct Config {
     pub(crate) workers: usize,
     /// How many passwords are checked at once.
     pub(crate) password_places: usize,
+    /// How much guessing is borne.
+    pub(crate) throttles: ThrottleSettings,
+    /// How long a session may be left alone before it ends.
+    pub(crate) session_idle_seconds: u32,
     /// The room on the disk below which changes are refused.
     pub(crate) reserve_bytes: u64,
     /// Whether the store is copied before it is opened after a crash.
@@ -263,6 +313,7 @@ impl ServeFlags {
     /// The first thing that is not right, with the remedy.
     pub(crate) fn resolve(self) -> Result<Config, ConfigError> {
         let file = self.read_file()?;
+        let throttles = self.throttles(&file);
         let listen = self.listen.or(file.listen);
         let listen = listen.unwrap_or_else(|| LISTEN.parse().expect("the default is an address"));
         let behind_tls = self
@@ -307,6 +358,11 @@ impl ServeFlags {
                 .password_places
                 .or(file.password_places)
                 .unwrap_or(cores),
+            throttles,
+            session_idle_seconds: self
+                .session_idle_seconds
+                .or(file.session_idle_seconds)
+                .map_or(SESSION_IDLE_SECONDS, NonZeroU32::get),
             reserve_bytes: self
                 .reserve_bytes
                 .or(file.reserve_bytes)
@@ -333,6 +389,39 @@ impl ServeFlags {
             }
         }
         Ok(config)
+    }
+
+    fn throttles(&self, file: &File) -> ThrottleSettings {
+        ThrottleSettings {
+            login_failures_free: self
+                .login_failures_free
+                .or(file.login_failures_free)
+                .unwrap_or(THROTTLES.login_failures_free),
+            login_source_failures_free: self
+                .login_source_failures_free
+                .or(file.login_source_failures_free)
+                .unwrap_or(THROTTLES.login_source_failures_free),
+            login_delay_seconds_max: self
+                .login_delay_seconds_max
+                .or(file.login_delay_seconds_max)
+                .unwrap_or(THROTTLES.login_delay_seconds_max),
+            login_network_failures_per_hour: self
+                .login_network_failures_per_hour
+                .or(file.login_network_failures_per_hour)
+                .unwrap_or(THROTTLES.login_network_failures_per_hour),
+            login_failures_per_hour: self
+                .login_failures_per_hour
+                .or(file.login_failures_per_hour)
+                .unwrap_or(THROTTLES.login_failures_per_hour),
+            wrong_keys_burst: self
+                .wrong_keys_burst
+                .or(file.wrong_keys_burst)
+                .unwrap_or(THROTTLES.wrong_keys_burst),
+            wrong_keys_per_second: self
+                .wrong_keys_per_second
+                .or(file.wrong_keys_per_second)
+                .unwrap_or(THROTTLES.wrong_keys_per_second),
+        }
     }
 
     fn read_file(&self) -> Result<File, ConfigError> {
@@ -599,7 +688,7 @@ mod tests {
         let lines = sample.lines().filter_map(|line| line.strip_prefix("#: "));
         let all = lines.collect::<Vec<_>>().join("\n");
         toml::from_str::<File>(&all).unwrap();
-        assert_eq!(all.lines().count(), 17);
+        assert_eq!(all.lines().count(), 25);
     }
 
     #[test]

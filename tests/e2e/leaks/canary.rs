@@ -222,7 +222,7 @@ struct Stage {
 }
 
 fn stage() -> Stage {
-    let launch = Launch::new().without_bootstrap();
+    let launch = Launch::new().patient().without_bootstrap();
     let launch = launch
         .env("KEYLEDGER_LOG", "trace")
         .env("RUST_LOG", "trace");

@@ -55,7 +55,7 @@ const BY_PASSWORD: usize = 4;
 impl Board {
     /// Starts a server and makes everybody.
     pub(super) fn set_up() -> Self {
-        let world = World::on(Launch::new().start());
+        let world = World::on(Launch::new().patient().start());
         let (rival, stranger) = world.other_org();
         let people = vec![
             world.person("member"),

@@ -17,6 +17,23 @@ pub(crate) fn at_the_form_of(nobody: &Client) -> (Client, Vec<(String, String)>)
     (with_cookies(nobody, &page), fields)
 }
 
+/// What somebody without cookies is answered who fills in the form of a server.
+pub(crate) fn log_in(world: &World, stranger: &Client, email: &str, password: &str) -> Reply {
+    let (browser, fields) = at_the_form_of(stranger);
+    let fields = filled(filled(fields, "email", email), "password", password);
+    let origin = format!("http://127.0.0.1:{}", world.server().port());
+    browser
+        .header("Origin", &origin)
+        .post_form("/login", &fields)
+}
+
+/// A browser that is signed in there.
+pub(crate) fn browser_of(world: &World, email: &str, password: &str) -> Client {
+    let stranger = world.anonymous();
+    let reply = log_in(world, &stranger, email, password).expect(303);
+    with_cookies(&stranger, &reply)
+}
+
 pub(crate) fn with_cookies(browser: &Client, reply: &Reply) -> Client {
     let cookies = reply.headers("Set-Cookie");
     let pairs: Vec<&str> = cookies

@@ -48,6 +48,8 @@ pub(super) enum PageError {
         words: String,
         /// For 405: what may be done here.
         allow: Option<&'static str>,
+        /// For 429 and 503: after how many seconds to try again.
+        retry_after: Option<String>,
     },
 }
 
@@ -58,6 +60,7 @@ impl PageError {
             status,
             words: words.into(),
             allow: None,
+            retry_after: None,
         }
     }
 
@@ -76,6 +79,7 @@ impl PageError {
             status: StatusCode::METHOD_NOT_ALLOWED,
             words: "This address does not take that.".to_owned(),
             allow: Some(allow),
+            retry_after: None,
         }
     }
 }
@@ -87,7 +91,12 @@ impl From<Problem> for PageError {
         if status == StatusCode::UNAUTHORIZED {
             return Self::Stranger;
         }
-        Self::new(status, problem.detail())
+        Self::Refused {
+            status,
+            words: problem.detail().to_owned(),
+            allow: None,
+            retry_after: problem.retry_after().map(str::to_owned),
+        }
     }
 }
 
@@ -115,6 +124,7 @@ impl ResponseError for PageError {
                 status,
                 words,
                 allow,
+                retry_after,
             } => {
                 let title = status.canonical_reason().unwrap_or("Error");
                 let mut response = show(*status, &MessagePage { title, words });
@@ -122,8 +132,9 @@ impl ResponseError for PageError {
                 if let Some(allow) = allow {
                     headers.insert(header::ALLOW, header::HeaderValue::from_static(allow));
                 }
-                if *status == StatusCode::SERVICE_UNAVAILABLE {
-                    headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+                let retry_after = retry_after.as_ref().and_then(|text| text.parse().ok());
+                if let Some(seconds) = retry_after {
+                    headers.insert(header::RETRY_AFTER, seconds);
                 }
                 response
             }

@@ -1,7 +1,7 @@
 //! `/login` and `/logout`.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CLEAR_SITE_DATA, SET_COOKIE};
+use actix_web::http::header::{CLEAR_SITE_DATA, RETRY_AFTER, SET_COOKIE};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use askama::Template;
 use serde::Deserialize;
@@ -86,6 +86,10 @@ pub(super) async fn log_in(
             let (status, words) = refusal(&problem);
             let email = &posted.email;
             let mut again = form(&app, &request, status, email, next.as_ref(), Some(words))?;
+            if let Some(seconds) = problem.retry_after() {
+                let seconds = seconds.parse().map_err(|_| Problem::internal())?;
+                again.headers_mut().insert(RETRY_AFTER, seconds);
+            }
             // For the edge, which keeps why: a wrong password is told to the account's auditors.
             if let Some(denial) = problem.denial() {
                 again.extensions_mut().insert(denial.clone());

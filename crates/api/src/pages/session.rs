@@ -58,6 +58,9 @@ impl SessionCaller {
             }
             directory.user(session.user)?.id
         };
+        if !app.idle_sessions().use_one(id) {
+            return None;
+        }
         Some(Self {
             caller: Caller::with_session(Actor::User(user), id, Origin::of(request)),
             user,

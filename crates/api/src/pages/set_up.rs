@@ -68,7 +68,7 @@ pub(super) async fn show_set_up(
 ) -> Result<HttpResponse, PageError> {
     let query = web::Query::<SetUpQuery>::from_query(request.query_string());
     let query = query.map(web::Query::into_inner).unwrap_or_default();
-    app.setup_code().check(&query.code)?;
+    app.check_setup_code(&query.code, Origin::of(&request).source())?;
     let empty = SetUpForm {
         code: query.code,
         ..SetUpForm::default()

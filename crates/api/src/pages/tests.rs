@@ -87,6 +87,8 @@ impl World {
                 issuer: issuer.to_owned(),
                 password_places: 2,
                 is_on_loopback: true,
+                throttles: crate::ThrottleSettings::DEFAULT,
+                session_idle_seconds: 43_200,
             },
         });
         Self {

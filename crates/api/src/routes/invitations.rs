@@ -220,7 +220,10 @@ pub async fn accept_invitation(
     let mut fields = Fields::default();
     let token = fields.token("token", body.token);
     let token = fields.take(token)?;
-    let open = app.open_invitation(&token)?;
+    let source = visitor.origin.source();
+    let open = app
+        .open_invitation(&token)
+        .map_err(|problem| app.wrong_code(problem, &token, source))?;
     let (caller, new) = if let Some(account) = open.account {
         let caller = visitor.caller.ok_or_else(Problem::not_authenticated)?;
         if caller.authority().actor != account {

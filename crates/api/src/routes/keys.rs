@@ -78,6 +78,9 @@ pub async fn verify_key(
         passage::required(built_in::KEYS_VERIFY);
         let directory = app.directory();
         let answer = verify::verify(&directory, app.peppers(), caller.authority(), &question)?;
+        if answer.verdict.code == Code::NotFound {
+            app.throttles().wrong_key_elsewhere(&body.key);
+        }
         (
             answer::write(&answer.verdict)?,
             answer.pending,

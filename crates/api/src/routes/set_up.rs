@@ -1,5 +1,7 @@
 //! `POST /v1/setup`: the first owner comes in with the code that the server printed.
 
+use core::net::IpAddr;
+
 use actix_web::{HttpResponse, web};
 use keyledger_domain::Position;
 use keyledger_domain::id::{OrgId, UserId};
@@ -72,11 +74,35 @@ impl App {
         origin: Origin,
         body: FirstOwner,
     ) -> Result<(Position, FirstOwnerMade), Problem> {
-        self.setup_code()
-            .check(body.code.as_deref().unwrap_or_default())?;
+        let code = body.code.as_deref().unwrap_or_default();
+        self.check_setup_code(code, origin.source())?;
         let made = self.make_first_owner(origin, body).await?;
         self.setup_code().spend();
         Ok(made)
+    }
+
+    /// Whether this is the code for the first owner.
+    ///
+    /// # Errors
+    /// 404; 429 for whoever guessed too often.
+    pub(crate) fn check_setup_code(
+        &self,
+        code: &str,
+        source: Option<IpAddr>,
+    ) -> Result<(), Problem> {
+        let checked = self.setup_code().check(code);
+        checked.map_err(|problem| self.wrong_code(problem, code, source))
+    }
+
+    /// What whoever showed a code or token that is none is told: that, or that there were too many.
+    pub(crate) fn wrong_code(
+        &self,
+        problem: Problem,
+        code: &str,
+        source: Option<IpAddr>,
+    ) -> Problem {
+        let counted = self.throttles().wrong_key(code, source);
+        counted.map_or_else(Problem::from, |()| problem)
     }
 
     /// Makes the first owner on the word of whoever runs the server.
