@@ -23,7 +23,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::caller::{Caller, Origin};
 use crate::decisions::Decisions;
 use crate::event_index::EventIndex;
-use crate::idle::IdleSessions;
+use crate::idle_sessions::IdleSessions;
 use crate::limits::RateLimits;
 use crate::passwords::Passwords;
 use crate::places::Places;

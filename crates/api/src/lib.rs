@@ -17,7 +17,7 @@ pub mod event_index;
 pub mod gate;
 mod hash_memory;
 mod head;
-mod idle;
+mod idle_sessions;
 mod in_time;
 mod limits;
 mod listen;
