@@ -385,11 +385,21 @@ pub struct ApiKeyActivated {
     pub id: CredentialId,
 }
 
+/// Why a key was switched off, where nobody asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisabledFor {
+    /// It lay idle for longer than the organisation's policy allows.
+    Idle,
+}
+
 /// A key was switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ApiKeyDisabled {
     /// The key.
     pub id: CredentialId,
+    /// Why, where nobody asked for it.
+    pub reason: Option<DisabledFor>,
 }
 
 /// A key was switched on again.
@@ -426,6 +436,16 @@ impl Directory {
     /// Finds a key that `authority` may manage: its own user key with `keys:write`, its
     /// organisation's service with `services:write` and entitlement with `entitlements:write`.
     fn managed(&self, authority: &Authority, id: CredentialId) -> Result<&ApiKey, Refusal> {
+        self.held_key(authority, id)
+            .and_then(|key| match key.revoked_at {
+                Some(_) => Err(Refusal::Unknown(Noun::Key)),
+                None => Ok(key),
+            })
+    }
+
+    /// As [`Directory::managed`], and with those that a revocation of many ended: their holders are
+    /// there, and give them another secret.
+    fn held_key(&self, authority: &Authority, id: CredentialId) -> Result<&ApiKey, Refusal> {
         let visible = |key: &&ApiKey| {
             let near = match key.issued.holder {
                 Holder::User { user, .. } => authority.actor == Actor::User(user),
@@ -433,7 +453,7 @@ impl Directory {
                     self.require_visible(authority, org).is_ok()
                 }
             };
-            near && self.sees(authority, key.issued.environment) && key.revoked_at.is_none()
+            near && self.sees(authority, key.issued.environment) && self.has_holder(key)
         };
         let key = self
             .api_key(id)
@@ -457,9 +477,13 @@ impl Directory {
         command: RotateApiKey,
         now: Timestamp,
     ) -> Result<Option<Event>, Refusal> {
-        let key = self.managed(authority, command.id)?;
+        let key = self.held_key(authority, command.id)?;
         self.check_not_beyond(authority, key)?;
-        let activation = command.activation;
+        // Of a revoked key nothing is good any more: no grace brings its old secret back.
+        let activation = match key.revoked_at {
+            Some(_) => Activation::Now { grace_seconds: 0 },
+            None => command.activation,
+        };
         if activation.grace_seconds() > GRACE_SECONDS_MAX {
             return Err(Refusal::invalid(
                 Field::GraceSeconds,
@@ -477,7 +501,10 @@ impl Directory {
         Ok(Some(Event::ApiKeyRotated(ApiKeyRotated {
             id: command.id,
             digest: command.digest,
-            sealed: command.sealed.map(Personal::Known),
+            sealed: command
+                .sealed
+                .filter(|_| self.is_retrievable(key))
+                .map(Personal::Known),
             activation,
         })))
     }
@@ -508,7 +535,8 @@ impl Directory {
             .api_key(command.id)
             .ok_or(Refusal::Unknown(Noun::Key))?;
         // The rotation may have been undone, or the key ended, since the secret was shown.
-        key.standing(now).map_err(|_| Refusal::CredentialEnded)?;
+        self.standing_of(key, now)
+            .map_err(|_| Refusal::CredentialEnded)?;
         if key.secret.version == command.version {
             return Ok(None);
         }
@@ -536,7 +564,7 @@ impl Directory {
         let key = self.managed(authority, command.id)?;
         let id = command.id;
         Ok(match (key.disabled_at.is_some(), command.disabled) {
-            (false, true) => Some(Event::ApiKeyDisabled(ApiKeyDisabled { id })),
+            (false, true) => Some(Event::ApiKeyDisabled(ApiKeyDisabled { id, reason: None })),
             (true, false) => {
                 // Waking a key gives all that it can do.
                 self.check_not_beyond(authority, key)?;
@@ -586,6 +614,7 @@ impl Directory {
         }
         if after.expires_at != key.expires_at {
             check_in_future(after.expires_at, now)?;
+            self.check_policy_for_change(key, after.expires_at)?;
         }
         check_cidrs(&after.allowed_cidrs)?;
         Ok(Some(Event::ApiKeyRestricted(event)))
@@ -618,6 +647,9 @@ impl Directory {
             return Err(Refusal::PasswordNeeded);
         }
         // The log says a key was read only where there was something to read.
+        if !self.is_retrievable(key) {
+            return Ok(None);
+        }
         let pending = match key.other.as_deref() {
             Some(OtherSecret::Pending { secret, .. }) => secret.sealed.as_ref(),
             Some(OtherSecret::Retiring { .. }) | None => None,
@@ -676,6 +708,15 @@ impl Directory {
                 self.check_grantable(authority, org, &self.effective_scopes(key, org))?;
             }
         }
+        self.check_within_own(authority, key)
+    }
+
+    /// Whether a key neither outlives what the authority showed nor is good where that is not.
+    pub(crate) fn check_within_own(
+        &self,
+        authority: &Authority,
+        key: &ApiKey,
+    ) -> Result<(), Refusal> {
         self.check_outlived(authority, key.expires_at)?;
         self.check_networks(authority, &key.allowed_cidrs)?;
         self.check_rate_limit(authority, key.rate_limit)
@@ -707,6 +748,7 @@ impl Directory {
     ) -> Result<(), Refusal> {
         self.check_scopes(holder, new.scopes.as_ref())?;
         check_in_future(new.expires_at, now)?;
+        self.check_policy(holder, new.expires_at, now)?;
         check_cidrs(&new.allowed_cidrs)?;
         if self.is_credential_taken(new.id) {
             return Err(Refusal::Taken(Field::CredentialId));
@@ -717,6 +759,18 @@ impl Directory {
     /// Whether a key, living or dead, or an open invitation has this public id.
     pub(crate) fn is_credential_taken(&self, id: CredentialId) -> bool {
         self.api_key(id).is_some() || self.invitation_by_token(id).is_some()
+    }
+
+    /// Whether what holds a key is there: a person's key that was not deleted, a service, a token.
+    pub(crate) fn has_holder(&self, key: &ApiKey) -> bool {
+        let held = match key.issued.holder {
+            Holder::User { key, .. } => self.credential_of(key),
+            Holder::Service { service, .. } => self.service(service).map(|s| s.credential),
+            Holder::Entitlement { entitlement, .. } => {
+                self.entitlement(entitlement).map(|token| token.credential)
+            }
+        };
+        held == Some(key.issued.id)
     }
 
     fn is_own_token(&self, key: &ApiKey) -> bool {
@@ -778,7 +832,7 @@ impl Directory {
         key.other = None;
     }
 
-    fn api_key_mut(&mut self, id: CredentialId) -> &mut ApiKey {
+    pub(crate) fn api_key_mut(&mut self, id: CredentialId) -> &mut ApiKey {
         self.api_keys
             .get_mut(&id)
             .expect("an event names a key that exists")
@@ -798,6 +852,7 @@ impl Directory {
                 let old = core::mem::replace(&mut key.secret, new);
                 key.retire(old, grace_seconds, at);
                 key.rotated_at = Some(at);
+                key.revoked_at = None;
             }
             Activation::FirstUse { grace_seconds } => {
                 key.other = Some(Box::new(OtherSecret::Pending {
@@ -833,8 +888,9 @@ impl Directory {
         self.api_key_mut(event.id).disabled_at = Some(at);
     }
 
-    pub(crate) fn apply_api_key_enabled(&mut self, event: ApiKeyEnabled) {
+    pub(crate) fn apply_api_key_enabled(&mut self, event: ApiKeyEnabled, at: Timestamp) {
         self.api_key_mut(event.id).disabled_at = None;
+        self.enabled_at.insert(event.id, at);
     }
 
     pub(crate) fn apply_api_key_restricted(&mut self, event: &ApiKeyRestricted) {
@@ -920,7 +976,7 @@ pub(crate) fn admits(allowed_cidrs: &[IpNet], source: Option<IpAddr>) -> bool {
 }
 
 /// Whether the first of two ends comes after the second; no end comes after all.
-fn ends_later(end: Option<Timestamp>, than: Option<Timestamp>) -> bool {
+pub(crate) fn ends_later(end: Option<Timestamp>, than: Option<Timestamp>) -> bool {
     match (end, than) {
         (_, None) => false,
         (None, Some(_)) => true,

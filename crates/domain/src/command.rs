@@ -12,9 +12,12 @@ use crate::key_use::NoteApiKeyUse;
 use crate::member::{
     AcceptInvitation, AddMember, ChangeMemberRole, InviteMember, RemoveMember, RevokeInvitation,
 };
+use crate::offboarding::{DisableMember, EnableMember, HandOverUserKey};
 use crate::org::{AddScope, CreateOrg, SetUp};
+use crate::policy::{ChangeOrgPolicy, DisableIdleApiKey};
 use crate::rate_limit::ChangeOrgLimits;
 use crate::refusal::Refusal;
+use crate::revocation::{RevokeApiKeys, UndoRevocation};
 use crate::service::{ChangeService, CreateService, DeleteService};
 use crate::session::{EndSession, StartSession};
 use crate::team::{ChangeTeam, CreateTeam, DeleteTeam, PlaceInTeam};
@@ -73,6 +76,13 @@ commands! {
     NoteApiKeyUse,
     ChangeOrgLimits,
     ChangeCredits,
+    ChangeOrgPolicy,
+    DisableIdleApiKey,
+    RevokeApiKeys,
+    UndoRevocation,
+    DisableMember,
+    EnableMember,
+    HandOverUserKey,
 }
 
 /// Decides a command: what happens, nothing because it is so already, or why not.
@@ -127,5 +137,12 @@ pub fn decide(
         Command::NoteApiKeyUse(c) => directory.decide_note_api_key_use(authority, c),
         Command::ChangeOrgLimits(c) => directory.decide_change_org_limits(authority, c),
         Command::ChangeCredits(c) => directory.decide_change_credits(authority, c),
+        Command::ChangeOrgPolicy(c) => directory.decide_change_org_policy(authority, c),
+        Command::DisableIdleApiKey(c) => directory.decide_disable_idle_api_key(authority, c, now),
+        Command::RevokeApiKeys(c) => directory.decide_revoke_api_keys(authority, c),
+        Command::UndoRevocation(c) => directory.decide_undo_revocation(authority, c, now),
+        Command::DisableMember(c) => directory.decide_disable_member(authority, c),
+        Command::EnableMember(c) => directory.decide_enable_member(authority, c),
+        Command::HandOverUserKey(c) => directory.decide_hand_over_user_key(authority, c),
     }
 }

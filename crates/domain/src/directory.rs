@@ -43,6 +43,8 @@ pub struct Directory {
     pub(crate) sessions: HashMap<SessionId, Session>,
     /// Of every key that was ever used.
     pub(crate) key_uses: HashMap<CredentialId, KeyUse>,
+    /// When a key was last switched on again, for the few that ever were.
+    pub(crate) enabled_at: HashMap<CredentialId, Timestamp>,
 }
 
 impl Directory {
@@ -176,11 +178,17 @@ impl Directory {
             Event::EntitlementCreditsChanged(e) => {
                 self.orgs_of_actor(Actor::Entitlement(e.entitlement))
             }
+            Event::OrgPolicyChanged(e) => vec![e.org],
+            Event::ApiKeysRevoked(e) => vec![e.org],
+            Event::ApiKeysRevocationUndone(e) => vec![e.org],
+            Event::MemberDisabled(e) => vec![e.org],
+            Event::MemberEnabled(e) => vec![e.org],
+            Event::UserKeyHandedOver(e) => vec![e.org],
         }
     }
 
     fn orgs_of_actor(&self, actor: Actor) -> Vec<OrgId> {
-        self.orgs_of(actor).map(|org| org.id).collect()
+        self.member_orgs_of(actor).map(|org| org.id).collect()
     }
 
     fn orgs_of_user_key(&self, key: KeyId) -> Vec<OrgId> {
@@ -240,6 +248,12 @@ impl Directory {
             Event::ApiKeyNetworkFirstSeen(e) => of_api_key(e.id),
             Event::OrgLimitsChanged(e) => Target::Organization(e.org),
             Event::EntitlementCreditsChanged(e) => Target::Entitlement(e.entitlement),
+            Event::OrgPolicyChanged(e) => Target::Organization(e.org),
+            Event::ApiKeysRevoked(e) => Target::Revocation(e.revocation),
+            Event::ApiKeysRevocationUndone(e) => Target::Revocation(e.revocation),
+            Event::MemberDisabled(e) => Target::User(e.user),
+            Event::MemberEnabled(e) => Target::User(e.user),
+            Event::UserKeyHandedOver(e) => Target::Service(e.service),
         }
     }
 
@@ -284,7 +298,7 @@ impl Directory {
             Event::ApiKeyRotationUndone(e) => self.apply_api_key_rotation_undone(*e),
             Event::ApiKeyActivated(e) => self.apply_api_key_activated(*e, at),
             Event::ApiKeyDisabled(e) => self.apply_api_key_disabled(*e, at),
-            Event::ApiKeyEnabled(e) => self.apply_api_key_enabled(*e),
+            Event::ApiKeyEnabled(e) => self.apply_api_key_enabled(*e, at),
             Event::ApiKeyRestricted(e) => self.apply_api_key_restricted(e),
             // Reading a key changes nothing; that it was read is kept in the ledger only.
             Event::ApiKeyRevealed(_) => {}
@@ -296,6 +310,12 @@ impl Directory {
             Event::EntitlementCreditsChanged(e) => {
                 self.apply_entitlement_credits_changed(*e, record);
             }
+            Event::OrgPolicyChanged(e) => self.apply_org_policy_changed(*e, at),
+            Event::ApiKeysRevoked(e) => self.apply_api_keys_revoked(e, record),
+            Event::ApiKeysRevocationUndone(e) => self.apply_api_keys_revocation_undone(e, at),
+            Event::MemberDisabled(e) => self.apply_member_disabled(*e, at),
+            Event::MemberEnabled(e) => self.apply_member_enabled(*e),
+            Event::UserKeyHandedOver(e) => self.apply_user_key_handed_over(e, record),
         }
     }
 }

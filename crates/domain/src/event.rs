@@ -18,9 +18,12 @@ use crate::member::{
     InvitationAccepted, InvitationRevoked, MemberAdded, MemberInvited, MemberRemoved,
     MemberRoleChanged,
 };
+use crate::offboarding::{MemberDisabled, MemberEnabled, UserKeyHandedOver};
 use crate::org::{OrgCreated, ScopeAdded};
+use crate::policy::OrgPolicyChanged;
 use crate::position::Position;
 use crate::rate_limit::OrgLimitsChanged;
+use crate::revocation::{ApiKeysRevocationUndone, ApiKeysRevoked};
 use crate::service::{ServiceChanged, ServiceCreated, ServiceDeleted};
 use crate::session::{SessionEnded, SessionStarted};
 use crate::team::{TeamChanged, TeamCreated, TeamDeleted, TeamMemberAdded, TeamMemberRemoved};
@@ -108,4 +111,10 @@ events! {
     ApiKeyNetworkFirstSeen,
     OrgLimitsChanged,
     EntitlementCreditsChanged,
+    OrgPolicyChanged,
+    ApiKeysRevoked,
+    ApiKeysRevocationUndone,
+    MemberDisabled,
+    MemberEnabled,
+    UserKeyHandedOver,
 }

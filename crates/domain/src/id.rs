@@ -90,6 +90,10 @@ id! {
     SessionId
 }
 id! {
+    /// A revocation of many keys at once.
+    RevocationId
+}
+id! {
     /// One HTTP request, as told in `X-Request-Id` and in the record it led to.
     RequestId
 }

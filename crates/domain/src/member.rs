@@ -363,7 +363,7 @@ impl Directory {
         Ok(Some(Event::MemberRemoved(MemberRemoved { org, user })))
     }
 
-    /// What a person is in an organisation.
+    /// What a person is in an organisation, or would be if they were not switched off.
     pub fn member_role(&self, org: OrgId, user: UserId) -> Option<Role> {
         self.org(org)?.members.get(&user).copied()
     }
@@ -436,10 +436,12 @@ impl Directory {
     pub(crate) fn apply_member_removed(&mut self, event: MemberRemoved) {
         let org = self.org_mut(event.org);
         org.members.remove(&event.user);
+        org.disabled.remove(&event.user);
         for team in org.teams.values_mut() {
             team.members.remove(&event.user);
         }
         self.user_mut(event.user).orgs.remove(&event.org);
+        self.end_sessions_if_shut_out(event.user);
         self.end_invitations_of(event.org, event.user);
     }
 }

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::actor::{Actor, Authority};
 use crate::directory::Directory;
 use crate::event::{Event, Record};
-use crate::id::{EntitlementId, InvitationId, OrgId, ServiceId, TeamId, UserId};
+use crate::id::{EntitlementId, InvitationId, OrgId, RevocationId, ServiceId, TeamId, UserId};
 use crate::member::Invitation;
+use crate::policy::OrgPolicy;
 use crate::rate_limit::RateLimit;
 use crate::refusal::{Field, Refusal};
+use crate::revocation::Revocation;
 use crate::role::Role;
 use crate::scope::{Scope, ScopeEntry, built_in, find_built_in};
 use crate::team::Team;
@@ -43,6 +45,14 @@ pub struct Org {
     pub scopes: BTreeMap<String, ScopeEntry>,
     /// The limit of each key that is used in it and has none of its own.
     pub rate_limit: Option<RateLimit>,
+    /// The members who are switched off, and since when.
+    pub disabled: BTreeMap<UserId, Timestamp>,
+    /// The revocations of many keys at once.
+    pub revocations: BTreeMap<RevocationId, Revocation>,
+    /// What it demands of keys.
+    pub policy: OrgPolicy,
+    /// When it last changed after which time idle keys are disabled.
+    pub policy_changed_at: Option<Timestamp>,
 }
 
 impl Org {
@@ -73,7 +83,7 @@ impl Org {
         let mut owners = self
             .members
             .iter()
-            .filter(|(_, role)| **role == Role::Owner);
+            .filter(|(owner, role)| **role == Role::Owner && self.has_active(**owner));
         owners.next().is_some_and(|(owner, _)| *owner == user) && owners.next().is_none()
     }
 }
@@ -209,6 +219,10 @@ impl Directory {
             invitations: BTreeMap::new(),
             scopes: BTreeMap::new(),
             rate_limit: None,
+            disabled: BTreeMap::new(),
+            revocations: BTreeMap::new(),
+            policy: OrgPolicy::default(),
+            policy_changed_at: None,
         };
         self.org_slugs.insert(event.slug.clone(), event.org);
         self.orgs.insert(event.org, org);

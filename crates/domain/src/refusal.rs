@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::role::Role;
 use crate::scope::Scope;
 use crate::text::Slug;
+use crate::time::Timestamp;
 
 /// A noun of the API, for "no such …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum Noun {
     Entitlement,
     /// A session.
     Session,
+    /// A revocation of many keys.
+    Revocation,
 }
 
 impl Noun {
@@ -45,6 +48,7 @@ impl Noun {
             Self::Key => "key",
             Self::Entitlement => "entitlement",
             Self::Session => "session",
+            Self::Revocation => "revocation",
         }
     }
 }
@@ -74,6 +78,12 @@ pub enum Field {
     AllowedCidrs,
     /// `grace_seconds`
     GraceSeconds,
+    /// `filter`
+    Filter,
+    /// `max_life_seconds`
+    MaxLifeSeconds,
+    /// `idle_disable_seconds`
+    IdleDisableSeconds,
     /// An identifier, of a credential or of anything else; drawn by the server, so that a caller
     /// hardly ever sees this.
     CredentialId,
@@ -94,6 +104,9 @@ impl Field {
             Self::ExpiresAt => "expires_at",
             Self::AllowedCidrs => "allowed_cidrs",
             Self::GraceSeconds => "grace_seconds",
+            Self::Filter => "filter",
+            Self::MaxLifeSeconds => "max_life_seconds",
+            Self::IdleDisableSeconds => "idle_disable_seconds",
             Self::CredentialId => "id",
         }
     }
@@ -120,6 +133,24 @@ pub enum Reason {
     /// More than is allowed.
     #[error("may be at most {0}")]
     AtMost(u64),
+    /// Less than is allowed.
+    #[error("must be at least {0}")]
+    AtLeast(u64),
+    /// An empty filter would mean all keys.
+    #[error("must say which keys are meant; for all of them say \"all\": true")]
+    MeansAll,
+    /// More keys than one record holds.
+    #[error(
+        "means {0} keys, and one revocation ends at most {max}; narrow it, for example by created_before",
+        max = crate::revocation::REVOKED_MAX
+    )]
+    TooManyKeys(usize),
+    /// An organisation wants every key to end.
+    #[error("is required by the policy of the organization: name when the key ends")]
+    PolicyNeedsEnd,
+    /// An organisation wants its keys to end sooner.
+    #[error("may be {0} at the latest by the policy of the organization")]
+    PolicyEnd(Timestamp),
     /// A service is never an owner.
     #[error("a service may be member or manager")]
     ServiceAsOwner,
@@ -214,6 +245,18 @@ pub enum Refusal {
     /// Somebody else rotated the key between the reading and the deciding. (409)
     #[error("the key was rotated meanwhile; read it and try again")]
     RotatedMeanwhile,
+    /// Only the keys of somebody who was switched off are handed over. (409)
+    #[error("this member is not disabled; disable them first")]
+    MemberNotDisabled,
+    /// The key's owner is in other organisations too. (409)
+    #[error("the owner of this key is in other organizations too, where it goes on working")]
+    KeyWorksElsewhere,
+    /// The filter comes to other keys than the caller was told. (409)
+    #[error("the filter means {0} keys by now; look again before you revoke them")]
+    OtherCount(usize),
+    /// The hour in which a revocation can be taken back is over. (409)
+    #[error("a revocation can be undone within an hour; this one is older")]
+    TooLateToUndo,
     /// No new secret waits for its first use. (409)
     #[error("there is no rotation that could be undone")]
     NoRotationToUndo,

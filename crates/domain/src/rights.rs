@@ -34,15 +34,17 @@ impl Directory {
             Proof::Own => authority.actor == Actor::System,
             // Only people have a password.
             Proof::Password => match authority.actor {
-                Actor::User(id) => self.user(id).is_some(),
+                Actor::User(id) => self.may_sign_in(id),
                 Actor::System | Actor::Service(_) | Actor::Entitlement(_) => false,
             },
             Proof::Session(id) => self.session(id).is_some_and(|session| {
-                authority.actor == Actor::User(session.user) && now < session.expires_at
+                authority.actor == Actor::User(session.user)
+                    && now < session.expires_at
+                    && self.may_sign_in(session.user)
             }),
             Proof::Credential { id, version } => self.api_key(id).is_some_and(|key| {
                 key.issued.holder.actor() == authority.actor
-                    && key.standing(now).is_ok()
+                    && self.standing_of(key, now).is_ok()
                     && key.has_secret(version, now)
             }),
         };
@@ -84,7 +86,7 @@ impl Directory {
     pub fn role_of(&self, actor: Actor, org: OrgId) -> Option<Role> {
         match actor {
             Actor::System => Some(Role::Owner),
-            Actor::User(user) => self.member_role(org, user),
+            Actor::User(user) => self.active_role(org, user),
             Actor::Service(service) => self
                 .service(service)
                 .filter(|service| service.org == org)
@@ -96,16 +98,28 @@ impl Directory {
     /// What role and teams give an actor in an organisation; `None` to one who is not in it.
     fn held<'d>(&'d self, actor: Actor, org: &'d Org) -> Option<Held<'d>> {
         let role = self.role_of(actor, org.id)?;
+        Some(self.held_as(actor, org, role))
+    }
+
+    /// What this role and the actor's teams give in an organisation.
+    fn held_as<'d>(&self, actor: Actor, org: &'d Org, role: Role) -> Held<'d> {
         let inside = |team: &&Team| match actor {
             Actor::User(user) => team.members.contains(&user),
             Actor::Service(service) => team.services.contains(&service),
             Actor::System | Actor::Entitlement(_) => false,
         };
         let granted = org.teams.values().filter(inside).map(|team| &team.scopes);
-        Some(Held {
+        Held {
             role,
             granted: granted.collect(),
-        })
+        }
+    }
+
+    /// What a person is in an organisation, unless they are switched off there.
+    fn active_role(&self, org: OrgId, user: UserId) -> Option<Role> {
+        let org = self.org(org)?;
+        let role = org.members.get(&user).copied()?;
+        org.has_active(user).then_some(role)
     }
 
     /// Whether role or teams give an actor a right in an organisation.
@@ -165,26 +179,27 @@ impl Directory {
     }
 
     fn right_names_of<'d>(&self, actor: Actor, org: &'d Org) -> Vec<&'d str> {
-        let Some(held) = self.held(actor, org) else {
-            return Vec::new();
-        };
-        let built_in = BUILT_IN
-            .iter()
-            .map(|entry| (entry.name, entry.minimum_role));
-        let added = org
-            .scopes
-            .iter()
-            .map(|(name, entry)| (name.as_str(), entry.minimum_role));
-        let mut names = Vec::with_capacity(BUILT_IN.len() + org.scopes.len());
-        let included = built_in
-            .chain(added)
-            .filter(|(name, minimum)| held.includes(name, Some(*minimum)))
-            .map(|(name, _)| name);
-        names.extend(included);
-        if !org.scopes.is_empty() {
-            names.sort_unstable();
-        }
-        names
+        self.held(actor, org)
+            .map(|held| held.names(org))
+            .unwrap_or_default()
+    }
+
+    /// The rights that a member has, or would have if they were not switched off.
+    pub(crate) fn rights_as_member(&self, org: OrgId, user: UserId) -> Scopes {
+        let known = self.org(org);
+        let role = self.member_role(org, user);
+        let names = known.zip(role).map(|(org, role)| {
+            let held = self.held_as(Actor::User(user), org, role);
+            scopes_of(&held.names(org))
+        });
+        names.unwrap_or_default()
+    }
+
+    /// What a person's key may do in an organisation, or could if they were not switched off there.
+    pub(crate) fn scopes_as_member(&self, key: &ApiKey, org: OrgId, user: UserId) -> Scopes {
+        let rights = self.rights_as_member(org, user);
+        let named = rights.iter().filter(|scope| key.names(scope.as_str()));
+        named.cloned().collect()
     }
 
     /// Whether this authority has a right in an organisation, and may know of it.
@@ -430,22 +445,33 @@ impl Directory {
             .any(|org| org.minimum_role(scope.as_str()).is_some())
     }
 
-    /// The organisations that an actor belongs to, in the order of their identifiers.
+    /// The organisations in which an actor may act, in the order of their identifiers.
     pub fn orgs_of(&self, actor: Actor) -> impl Iterator<Item = &Org> {
-        let of_user = match actor {
-            Actor::User(user) => self.user(user).map(|user| user.orgs.iter()),
-            Actor::System | Actor::Service(_) | Actor::Entitlement(_) => None,
-        };
-        let of_token = match actor {
-            Actor::Service(id) => self.service(id).map(|service| &service.org),
-            Actor::Entitlement(id) => self.entitlement(id).map(|token| &token.org),
-            Actor::System | Actor::User(_) => None,
-        };
-        of_user
-            .into_iter()
-            .flatten()
-            .chain(of_token)
-            .filter_map(|id| self.org(*id))
+        self.member_orgs_of(actor).filter(move |org| match actor {
+            Actor::User(user) => org.disabled_at(user).is_none(),
+            Actor::System | Actor::Service(_) | Actor::Entitlement(_) => true,
+        })
+    }
+
+    /// Whether this authority has a right, and at least the role of a manager besides.
+    ///
+    /// # Errors
+    /// As [`Directory::require`]; [`Refusal::RoleTooLow`] to those below a manager.
+    pub fn require_manager(
+        &self,
+        authority: &Authority,
+        org: OrgId,
+        right: &'static str,
+    ) -> Result<(), Refusal> {
+        self.require(authority, org, right)?;
+        let minimum_role = Role::Manager;
+        if self.role_of(authority.actor, org) < Some(minimum_role) {
+            return Err(Refusal::RoleTooLow {
+                right,
+                minimum_role,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -502,6 +528,27 @@ impl Held<'_> {
     fn includes(&self, right: &str, minimum_role: Option<Role>) -> bool {
         minimum_role.is_some_and(|minimum| self.role >= minimum)
             || self.granted.iter().any(|scopes| scopes.contains(right))
+    }
+
+    /// The names of all that it includes, sorted.
+    fn names<'d>(&self, org: &'d Org) -> Vec<&'d str> {
+        let built_in = BUILT_IN
+            .iter()
+            .map(|entry| (entry.name, entry.minimum_role));
+        let added = org
+            .scopes
+            .iter()
+            .map(|(name, entry)| (name.as_str(), entry.minimum_role));
+        let mut names = Vec::with_capacity(BUILT_IN.len() + org.scopes.len());
+        let included = built_in
+            .chain(added)
+            .filter(|(name, minimum)| self.includes(name, Some(*minimum)))
+            .map(|(name, _)| name);
+        names.extend(included);
+        if !org.scopes.is_empty() {
+            names.sort_unstable();
+        }
+        names
     }
 }
 

@@ -247,7 +247,7 @@ impl Directory {
 
     /// Whether `authority` may give what the new ones among these teams grant: a service is no way
     /// to rights that its maker lacks.
-    fn check_joinable(
+    pub(crate) fn check_joinable(
         &self,
         authority: &Authority,
         org: OrgId,
@@ -263,7 +263,11 @@ impl Directory {
         Ok(())
     }
 
-    fn teams_named(&self, org: OrgId, slugs: &[Slug]) -> Result<BTreeSet<TeamId>, Refusal> {
+    pub(crate) fn teams_named(
+        &self,
+        org: OrgId,
+        slugs: &[Slug],
+    ) -> Result<BTreeSet<TeamId>, Refusal> {
         let known = &self.known_org(org).teams;
         let id_of = |slug: &Slug| {
             let unknown = || Refusal::invalid(Field::Teams, Reason::UnknownTeam(slug.clone()));
@@ -284,14 +288,6 @@ impl Directory {
             service: event.service,
         };
         self.insert_api_key(&event.api_key, holder, record);
-        for team in &event.teams {
-            self.team_mut(event.org, *team)
-                .services
-                .insert(event.service);
-        }
-        self.org_mut(event.org)
-            .services
-            .insert(event.slug.clone(), event.service);
         let service = Service {
             id: event.service,
             org: event.org,
@@ -304,7 +300,19 @@ impl Directory {
             created_at: record.at,
             created_by: record.origin.actor,
         };
-        self.services.insert(event.service, service);
+        self.insert_service(service);
+    }
+
+    pub(crate) fn insert_service(&mut self, service: Service) {
+        for team in &service.teams {
+            self.team_mut(service.org, *team)
+                .services
+                .insert(service.id);
+        }
+        self.org_mut(service.org)
+            .services
+            .insert(service.slug.clone(), service.id);
+        self.services.insert(service.id, service);
     }
 
     pub(crate) fn apply_service_changed(&mut self, event: &ServiceChanged) {
@@ -335,7 +343,7 @@ impl Directory {
     }
 }
 
-fn check_service_role(role: Role) -> Result<(), Refusal> {
+pub(crate) fn check_service_role(role: Role) -> Result<(), Refusal> {
     if role == Role::Owner {
         return Err(Refusal::invalid(Field::Role, Reason::ServiceAsOwner));
     }

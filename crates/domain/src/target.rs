@@ -3,7 +3,9 @@
 use core::fmt;
 
 use crate::credential::CredentialId;
-use crate::id::{EntitlementId, InvitationId, KeyId, OrgId, ServiceId, SessionId, TeamId, UserId};
+use crate::id::{
+    EntitlementId, InvitationId, KeyId, OrgId, RevocationId, ServiceId, SessionId, TeamId, UserId,
+};
 
 /// The thing an event is about, written `noun:id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +26,8 @@ pub enum Target {
     Entitlement(EntitlementId),
     /// A browser session.
     Session(SessionId),
+    /// A revocation of many keys.
+    Revocation(RevocationId),
     /// A credential whose holder is not known.
     Credential(CredentialId),
 }
@@ -39,6 +43,7 @@ impl fmt::Display for Target {
             Self::Key(id) => write!(f, "key:{id}"),
             Self::Entitlement(id) => write!(f, "entitlement:{id}"),
             Self::Session(id) => write!(f, "session:{id}"),
+            Self::Revocation(id) => write!(f, "revocation:{id}"),
             Self::Credential(id) => write!(f, "credential:{id}"),
         }
     }

@@ -150,7 +150,8 @@ impl Directory {
         if self.user_key(key).is_some() {
             return Err(Refusal::Taken(Field::CredentialId));
         }
-        let sealed = sealed.map(Personal::Known);
+        let retrievable = self.policy_for(holder).retrievable_keys;
+        let sealed = sealed.filter(|_| retrievable).map(Personal::Known);
         let event = UserKeyCreated {
             user,
             key,
@@ -235,10 +236,14 @@ impl Directory {
     }
 
     pub(crate) fn apply_user_key_revoked(&mut self, event: UserKeyRevoked, at: Timestamp) {
-        let key = self
-            .user_keys
-            .remove(&event.key)
-            .expect("an event names a key that exists");
+        let key = self.take_user_key(event.key);
+        self.revoke_api_key(key.credential, at);
+    }
+
+    /// Takes a key from its owner; what becomes of the credential is the caller's to say.
+    pub(crate) fn take_user_key(&mut self, id: KeyId) -> UserKey {
+        let key = self.user_keys.remove(&id);
+        let key = key.expect("an event names a key that exists");
         let user = self.user_mut(key.user);
         match &key.label {
             KeyLabel::Handle(handle) => {
@@ -246,6 +251,6 @@ impl Directory {
             }
             KeyLabel::OwnToken => user.own_token = None,
         }
-        self.revoke_api_key(key.credential, at);
+        key
     }
 }

@@ -17,7 +17,8 @@ use crate::directory::Directory;
 use crate::entitlement::EntitlementCreated;
 use crate::event::{Event, Record};
 use crate::id::{
-    EntitlementId, InvitationId, KeyId, OrgId, RequestId, ServiceId, SessionId, TeamId, UserId,
+    EntitlementId, InvitationId, KeyId, OrgId, RequestId, RevocationId, ServiceId, SessionId,
+    TeamId, UserId,
 };
 use crate::member::{MemberAdded, MemberInvited};
 use crate::org::{OrgCreated, ScopeAdded};
@@ -70,6 +71,7 @@ named! {
     key_id -> KeyId,
     entitlement -> EntitlementId,
     invitation -> InvitationId,
+    revocation -> RevocationId,
     session_id -> SessionId,
 }
 
@@ -512,6 +514,7 @@ pub(super) fn key_created(name: &str, api_key: NewApiKey) -> Event {
 pub(super) fn disabled(name: &str) -> Event {
     Event::ApiKeyDisabled(ApiKeyDisabled {
         id: credential(name),
+        reason: None,
     })
 }
 
