@@ -279,7 +279,27 @@ impl LossSearch {
                 };
                 self.is_key(e.id).then(|| self.limited(&limits)).flatten()
             }
-            Event::ScopeAdded(_)
+            // Where every organisation switched its owner off, a key counts as switched off.
+            Event::MemberDisabled(e) => self.owner_switched(e.user).then_some(Effect::Taken),
+            Event::MemberEnabled(e) => self.owner_switched(e.user).then_some(Effect::Had(true)),
+            Event::ApiKeysRevoked(e) => {
+                let ended =
+                    self.lack == Lack::Unrevoked && e.keys.iter().any(|id| self.is_key(*id));
+                ended.then_some(Effect::Taken)
+            }
+            Event::ApiKeysRevocationUndone(e) => {
+                let back = self.lack == Lack::Unrevoked && e.keys.iter().any(|id| self.is_key(*id));
+                back.then_some(Effect::Had(true))
+            }
+            Event::UserKeyHandedOver(e) => {
+                self.service(e.service, e.role, &e.teams).or_else(|| {
+                    self.is_key(e.id)
+                        .then(|| self.narrowed(&e.scopes))
+                        .flatten()
+                })
+            }
+            Event::OrgPolicyChanged(_)
+            | Event::ScopeAdded(_)
             | Event::ApiKeyFirstUsed(_)
             | Event::ApiKeyNetworkFirstSeen(_)
             | Event::InvitationRevoked(_)
@@ -344,6 +364,31 @@ impl LossSearch {
 
     fn switched(&self, id: CredentialId, on: bool) -> Option<Effect> {
         (self.lack == Lack::Enabled && self.is_key(id)).then_some(Effect::Had(on))
+    }
+
+    fn owner_switched(&self, user: UserId) -> bool {
+        self.lack == Lack::Enabled && self.is_user(user)
+    }
+
+    /// What a key has after an event that gave it these scopes and left its other limits alone.
+    fn narrowed(&self, scopes: &Scopes) -> Option<Effect> {
+        match &self.lack {
+            Lack::Scope(scope) => Some(Effect::Had(scopes.contains(scope.as_str()))),
+            Lack::NoScopes | Lack::NoLimits => Some(Effect::Had(false)),
+            Lack::Unrevoked
+            | Lack::Enabled
+            | Lack::Unexpired(_)
+            | Lack::Network(_)
+            | Lack::Secret
+            | Lack::Password
+            | Lack::NoEnd
+            | Lack::NoNetworks
+            | Lack::NoRateLimit
+            | Lack::Live
+            | Lack::Person
+            | Lack::Right { .. }
+            | Lack::Role(_) => None,
+        }
     }
 
     fn holder_gone(&self, is_it: impl Fn(Holder) -> bool) -> Option<Effect> {
@@ -430,6 +475,7 @@ fn is_beginning(event: &Event) -> bool {
         Event::OrgCreated(_)
             | Event::MemberAdded(_)
             | Event::ServiceCreated(_)
+            | Event::UserKeyHandedOver(_)
             | Event::UserKeyCreated(_)
             | Event::EntitlementCreated(_)
     )

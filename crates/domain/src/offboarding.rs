@@ -4,12 +4,11 @@
 //! because the server died, the person can do nothing there any more.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::actor::{Actor, Authority};
-use crate::api_key::{ApiKey, Ended, Holder, Issued, OtherSecret};
+use crate::api_key::{ApiKey, Ended, Holder, OtherSecret};
 use crate::credential::CredentialId;
 use crate::directory::Directory;
 use crate::event::{Event, Record};
@@ -302,13 +301,10 @@ impl Directory {
     ) {
         self.take_user_key(event.key);
         let key = self.api_key_mut(event.id);
-        key.issued = Arc::new(Issued {
-            holder: Holder::Service {
-                org: event.org,
-                service: event.service,
-            },
-            ..*key.issued
-        });
+        key.issued.holder = Holder::Service {
+            org: event.org,
+            service: event.service,
+        };
         key.scopes = Some(event.scopes.clone());
         // A service's key is not read again, and what was sealed is sealed for its old owner.
         key.secret.sealed = None;

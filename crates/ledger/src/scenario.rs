@@ -13,8 +13,11 @@ use keyledger_domain::key_use::{NetworkTag, NoteApiKeyUse};
 use keyledger_domain::member::{
     AcceptInvitation, AddMember, ChangeMemberRole, InviteMember, RemoveMember, RevokeInvitation,
 };
+use keyledger_domain::offboarding::{DisableMember, EnableMember, HandOverUserKey};
 use keyledger_domain::org::{AddScope, CreateOrg, SetUp};
+use keyledger_domain::policy::ChangeOrgPolicy;
 use keyledger_domain::rate_limit::ChangeOrgLimits;
+use keyledger_domain::revocation::{HolderKind, RevocationFilter, RevokeApiKeys, UndoRevocation};
 use keyledger_domain::scope::{Access, ScopeEntry};
 use keyledger_domain::service::{ChangeService, CreateService, DeleteService};
 use keyledger_domain::session::{EndSession, StartSession};
@@ -435,6 +438,58 @@ pub(crate) fn steps() -> Vec<Submission> {
     for command in limits(org) {
         step(of(ada), command);
     }
+    let policy = ChangeOrgPolicy {
+        org,
+        max_life_seconds: Some(Some(366 * 86_400)),
+        expiry_required: Some(true),
+        idle_disable_seconds: Some(Some(3_600)),
+        retrievable_keys: Some(false),
+    };
+    step(of(ada), policy.into());
+    step(of(ada), SwitchApiKey { id, disabled: true }.into());
+    let mut api_key = new_key("BobKey001", 60);
+    api_key.expires_at = Some(Timestamp::from_micros(1_800_086_400_000_000));
+    let create = CreateUserKey {
+        key: keyledger_domain::id::KeyId::from_bytes([36; 16]),
+        label: KeyLabel::Handle(text("laptop")),
+        alias: None,
+        sealed: None,
+        api_key,
+    };
+    step(of(bob), create.into());
+    for (number, environment) in [(1, None), (2, Some(Environment::Live))] {
+        let revocation = keyledger_domain::id::RevocationId::from_bytes([number; 16]);
+        let filter = RevocationFilter {
+            created_before: Some(Timestamp::from_micros(4_000_000_000_000_000)),
+            created_by: Some(Actor::User(bob)),
+            scope: Some(text("files:read")),
+            owner: Some(Actor::User(bob)),
+            environment,
+            kind: environment.map(|_| HolderKind::User),
+            ..RevocationFilter::default()
+        };
+        let revoke = RevokeApiKeys {
+            org,
+            revocation,
+            filter,
+            expected_count: Some(1),
+        };
+        step(of(ada), revoke.into());
+        step(of(ada), UndoRevocation { org, revocation }.into());
+    }
+    step(of(ada), DisableMember { org, user: bob }.into());
+    let hand_over = HandOverUserKey {
+        org,
+        key: keyledger_domain::id::KeyId::from_bytes([36; 16]),
+        service: keyledger_domain::id::ServiceId::from_bytes([36; 16]),
+        slug: text("of-bob"),
+        name: text("Of Bob"),
+        description: text(""),
+        role: Role::Member,
+        teams: vec![text("day-shift")],
+    };
+    step(of(ada), hand_over.into());
+    step(of(ada), EnableMember { org, user: bob }.into());
 
     let numbered = (1..).zip(steps);
     numbered

@@ -19,8 +19,9 @@ use ring::rand::SystemRandom;
 use super::form::{self, Form};
 use super::head::HeadV1;
 use super::part::{
-    ActivationV1, ActorV1, DigestV1, GrantV1, KeyLabelV1, NetV1, NewApiKeyV1, NewApiKeyV2,
-    RateLimitV1, RegistrationV1, RoleV1, ScopeEntryV1,
+    ActivationV1, ActorV1, DigestV1, DisabledForV1, GrantV1, HolderKindV1, KeyLabelV1, NetV1,
+    NewApiKeyV1, NewApiKeyV2, RateLimitV1, RegistrationV1, RevocationFilterV1, RoleV1,
+    ScopeEntryV1,
 };
 use super::{Depth, PREFIX_BYTES, Parsed, Persons, Stored, table};
 use crate::committer::faults::{FaultyLog, HeadDouble, Seen};
@@ -290,6 +291,9 @@ fn shapes() -> BTreeMap<String, String> {
         ("ActivationV1", ActivationV1::SHAPE),
         ("KeyLabelV1", KeyLabelV1::SHAPE),
         ("RegistrationV1", RegistrationV1::SHAPE),
+        ("DisabledForV1", DisabledForV1::SHAPE),
+        ("HolderKindV1", HolderKindV1::SHAPE),
+        ("RevocationFilterV1", RevocationFilterV1::SHAPE),
     ];
     let events = table::ALL
         .iter()

@@ -6,11 +6,13 @@ use keyledger_domain::api_key::{
     ApiKeyRotated, ApiKeyRotationUndone,
 };
 use keyledger_domain::key_use::{ApiKeyFirstUsed, ApiKeyNetworkFirstSeen};
+use keyledger_domain::revocation::{ApiKeysRevocationUndone, ApiKeysRevoked};
 use keyledger_domain::user_key::{UserKeyCreated, UserKeyRenamed, UserKeyRevoked};
 
 use crate::record::form::{CommitmentBytes, Fault, Open, Revision, event, form};
 use crate::record::part::{
-    ActivationV1, DigestV1, KeyLabelV1, NetV1, NewApiKeyV1, NewApiKeyV2, RateLimitV1,
+    ActivationV1, DigestV1, DisabledForV1, KeyLabelV1, NetV1, NewApiKeyV1, NewApiKeyV2,
+    RateLimitV1, RevocationFilterV1,
 };
 
 event! {
@@ -90,9 +92,47 @@ event! {
     }
 }
 
+form! {
+    struct ApiKeyDisabledV1 {
+        pub(crate) id: [u8; 9],
+    }
+}
+
+impl Revision for ApiKeyDisabledV1 {
+    type Event = ApiKeyDisabled;
+
+    // Before there were policies somebody had always asked for it.
+    fn restore(self, actor: Actor, open: &mut dyn Open) -> Result<ApiKeyDisabled, Fault> {
+        let reason = None;
+        ApiKeyDisabledV2 {
+            id: self.id,
+            reason,
+        }
+        .restore(actor, open)
+    }
+}
+
 event! {
-    ApiKeyDisabled as ApiKeyDisabledV1 {
+    ApiKeyDisabled as ApiKeyDisabledV2 {
         id: [u8; 9],
+        reason: Option<DisabledForV1>,
+    }
+}
+
+event! {
+    ApiKeysRevoked as ApiKeysRevokedV1 {
+        org: [u8; 16],
+        revocation: [u8; 16],
+        filter: RevocationFilterV1,
+        keys: Vec<[u8; 9]>,
+    }
+}
+
+event! {
+    ApiKeysRevocationUndone as ApiKeysRevocationUndoneV1 {
+        org: [u8; 16],
+        revocation: [u8; 16],
+        keys: Vec<[u8; 9]>,
     }
 }
 

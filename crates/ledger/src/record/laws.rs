@@ -9,8 +9,11 @@ use keyledger_domain::entitlement::*;
 use keyledger_domain::id::*;
 use keyledger_domain::key_use::*;
 use keyledger_domain::member::*;
+use keyledger_domain::offboarding::*;
 use keyledger_domain::org::*;
+use keyledger_domain::policy::OrgPolicyChanged;
 use keyledger_domain::rate_limit::*;
+use keyledger_domain::revocation::*;
 use keyledger_domain::scope::{Access, ScopeEntry};
 use keyledger_domain::service::*;
 use keyledger_domain::session::*;
@@ -153,6 +156,21 @@ impl Draw {
             Refill::new(amount, draw.number_upto(REFILL_SECONDS_MAX)).expect("a refill")
         });
         Grant::new(self.below(USES_MAX), refill).expect("a grant")
+    }
+
+    fn filter(&mut self) -> RevocationFilter {
+        RevocationFilter {
+            all: self.below(2) == 0,
+            created_before: self.option(Self::at),
+            created_by: self.option(Self::actor),
+            scope: self.option(Self::scope),
+            owner: self.option(Self::actor),
+            environment: self.option(|draw| {
+                [Environment::Live, Environment::Test][usize::from(draw.below(2) == 0)]
+            }),
+            kind: self.option(|draw| HolderKind::ALL[usize::try_from(draw.below(3)).expect("few")]),
+            include_self: self.below(2) == 0,
+        }
     }
 
     fn email(&mut self) -> Personal<Email> {
@@ -345,7 +363,10 @@ impl Draw {
             }),
             "ApiKeyRotationUndone" => Event::ApiKeyRotationUndone(ApiKeyRotationUndone { id }),
             "ApiKeyActivated" => Event::ApiKeyActivated(ApiKeyActivated { id }),
-            "ApiKeyDisabled" => Event::ApiKeyDisabled(ApiKeyDisabled { id }),
+            "ApiKeyDisabled" => Event::ApiKeyDisabled(ApiKeyDisabled {
+                id,
+                reason: self.option(|_| DisabledFor::Idle),
+            }),
             "ApiKeyEnabled" => Event::ApiKeyEnabled(ApiKeyEnabled { id }),
             "ApiKeyRestricted" => Event::ApiKeyRestricted(ApiKeyRestricted {
                 id,
@@ -380,6 +401,39 @@ impl Draw {
                     credits: self.option(Self::grant),
                 })
             }
+            "OrgPolicyChanged" => Event::OrgPolicyChanged(OrgPolicyChanged {
+                org,
+                max_life_seconds: self.option(Self::number),
+                expiry_required: self.below(2) == 0,
+                idle_disable_seconds: self.option(Self::number),
+                retrievable_keys: self.below(2) == 0,
+            }),
+            "ApiKeysRevoked" => Event::ApiKeysRevoked(ApiKeysRevoked {
+                org,
+                revocation: RevocationId::from_bytes(self.bytes()),
+                filter: self.filter(),
+                keys: self.some(Self::credential),
+            }),
+            "ApiKeysRevocationUndone" => Event::ApiKeysRevocationUndone(ApiKeysRevocationUndone {
+                org,
+                revocation: RevocationId::from_bytes(self.bytes()),
+                keys: self.some(Self::credential),
+            }),
+            "MemberDisabled" => Event::MemberDisabled(MemberDisabled { org, user }),
+            "MemberEnabled" => Event::MemberEnabled(MemberEnabled { org, user }),
+            "UserKeyHandedOver" => Event::UserKeyHandedOver(UserKeyHandedOver {
+                org,
+                user,
+                key,
+                id,
+                service,
+                slug: self.slug(),
+                name: self.name(),
+                description: self.description(),
+                role,
+                teams: self.some::<_, BTreeSet<_>>(|draw| TeamId::from_bytes(draw.bytes())),
+                scopes: self.scopes(),
+            }),
             other => panic!("{other} is a new event: draw one here"),
         }
     }

@@ -4,6 +4,7 @@ use keyledger_domain::member::{
     InvitationAccepted, InvitationRevoked, MemberAdded, MemberInvited, MemberRemoved,
     MemberRoleChanged,
 };
+use keyledger_domain::offboarding::{MemberDisabled, MemberEnabled};
 
 use crate::record::form::{CommitmentBytes, event};
 use crate::record::part::{DigestV1, RegistrationV1, RoleV1};
@@ -61,6 +62,20 @@ event! {
 
 event! {
     MemberRemoved as MemberRemovedV1 {
+        org: [u8; 16],
+        user: [u8; 16],
+    }
+}
+
+event! {
+    MemberDisabled as MemberDisabledV1 {
+        org: [u8; 16],
+        user: [u8; 16],
+    }
+}
+
+event! {
+    MemberEnabled as MemberEnabledV1 {
         org: [u8; 16],
         user: [u8; 16],
     }

@@ -1,6 +1,7 @@
 //! Stored events of organisations and their teams.
 
 use keyledger_domain::org::{OrgCreated, ScopeAdded};
+use keyledger_domain::policy::OrgPolicyChanged;
 use keyledger_domain::rate_limit::OrgLimitsChanged;
 use keyledger_domain::team::{
     TeamChanged, TeamCreated, TeamDeleted, TeamMemberAdded, TeamMemberRemoved,
@@ -74,5 +75,15 @@ event! {
         org: [u8; 16],
         team: [u8; 16],
         user: [u8; 16],
+    }
+}
+
+event! {
+    OrgPolicyChanged as OrgPolicyChangedV1 {
+        org: [u8; 16],
+        max_life_seconds: Option<u64>,
+        expiry_required: bool,
+        idle_disable_seconds: Option<u64>,
+        retrievable_keys: bool,
     }
 }

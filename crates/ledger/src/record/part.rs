@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use keyledger_domain::api_key::{Activation, NewApiKey};
+use keyledger_domain::api_key::{Activation, DisabledFor, NewApiKey};
 use keyledger_domain::credits::{Grant, Refill};
 use keyledger_domain::id::{
-    EntitlementId, InvitationId, KeyId, OrgId, PersonId, RequestId, ServiceId, SessionId, TeamId,
-    UserId,
+    EntitlementId, InvitationId, KeyId, OrgId, PersonId, RequestId, RevocationId, ServiceId,
+    SessionId, TeamId, UserId,
 };
 use keyledger_domain::key_use::NetworkTag;
+use keyledger_domain::revocation::{HolderKind, RevocationFilter};
 use keyledger_domain::scope::{Access, ScopeEntry};
 use keyledger_domain::text::{Description, DisplayName, Email, Handle, Slug};
 use keyledger_domain::user::Registration;
@@ -99,6 +100,7 @@ macro_rules! id_parts {
 
 id_parts! {
     OrgId, UserId, TeamId, ServiceId, KeyId, EntitlementId, InvitationId, SessionId, RequestId,
+    RevocationId,
 }
 
 macro_rules! text_parts {
@@ -177,6 +179,36 @@ impl Part for Scopes {
 
     fn give(form: Vec<String>) -> Result<Self, Fault> {
         form.into_iter().map(Scope::give).collect()
+    }
+}
+
+macro_rules! plain_parts {
+    ($($plain:ty),+ $(,)?) => {
+        $(impl Part for $plain {
+            type Form = $plain;
+
+            fn keep(&self) -> $plain {
+                *self
+            }
+
+            fn give(form: $plain) -> Result<Self, Fault> {
+                Ok(form)
+            }
+        })+
+    };
+}
+
+plain_parts!(bool, u64);
+
+impl Part for Vec<CredentialId> {
+    type Form = Vec<[u8; 9]>;
+
+    fn keep(&self) -> Self::Form {
+        self.iter().map(Part::keep).collect()
+    }
+
+    fn give(form: Self::Form) -> Result<Self, Fault> {
+        form.into_iter().map(CredentialId::give).collect()
     }
 }
 
@@ -516,6 +548,110 @@ impl Part for Activation {
         Ok(match form {
             ActivationV1::Now(grace_seconds) => Self::Now { grace_seconds },
             ActivationV1::FirstUse(grace_seconds) => Self::FirstUse { grace_seconds },
+        })
+    }
+}
+
+form! {
+    /// Why a key was switched off, where nobody asked for it.
+    #[derive(Encode, Decode)]
+    enum DisabledForV1 {
+        Idle,
+    }
+}
+
+impl Part for DisabledFor {
+    type Form = DisabledForV1;
+
+    fn keep(&self) -> DisabledForV1 {
+        match self {
+            Self::Idle => DisabledForV1::Idle,
+        }
+    }
+
+    fn give(form: DisabledForV1) -> Result<Self, Fault> {
+        Ok(match form {
+            DisabledForV1::Idle => Self::Idle,
+        })
+    }
+}
+
+form! {
+    /// What kind of holder keys have.
+    #[derive(Encode, Decode)]
+    enum HolderKindV1 {
+        User,
+        Service,
+        Entitlement,
+    }
+}
+
+impl Part for HolderKind {
+    type Form = HolderKindV1;
+
+    fn keep(&self) -> HolderKindV1 {
+        match self {
+            Self::User => HolderKindV1::User,
+            Self::Service => HolderKindV1::Service,
+            Self::Entitlement => HolderKindV1::Entitlement,
+        }
+    }
+
+    fn give(form: HolderKindV1) -> Result<Self, Fault> {
+        Ok(match form {
+            HolderKindV1::User => Self::User,
+            HolderKindV1::Service => Self::Service,
+            HolderKindV1::Entitlement => Self::Entitlement,
+        })
+    }
+}
+
+form! {
+    /// Which keys of an organisation a revocation means.
+    struct RevocationFilterV1 {
+        pub(crate) all: bool,
+        pub(crate) created_before_micros: Option<i64>,
+        pub(crate) created_by: Option<ActorV1>,
+        pub(crate) scope: Option<String>,
+        pub(crate) owner: Option<ActorV1>,
+        pub(crate) is_test: Option<bool>,
+        pub(crate) kind: Option<HolderKindV1>,
+        pub(crate) include_self: bool,
+    }
+}
+
+impl Part for RevocationFilter {
+    type Form = RevocationFilterV1;
+
+    fn keep(&self) -> RevocationFilterV1 {
+        RevocationFilterV1 {
+            all: self.all,
+            created_before_micros: self.created_before.keep(),
+            created_by: self.created_by.keep(),
+            scope: self.scope.keep(),
+            owner: self.owner.keep(),
+            is_test: self.environment.map(|its| its == Environment::Test),
+            kind: self.kind.keep(),
+            include_self: self.include_self,
+        }
+    }
+
+    fn give(form: RevocationFilterV1) -> Result<Self, Fault> {
+        Ok(Self {
+            all: form.all,
+            created_before: Part::give(form.created_before_micros)?,
+            created_by: Part::give(form.created_by)?,
+            scope: Part::give(form.scope)?,
+            owner: Part::give(form.owner)?,
+            environment: form.is_test.map(|is_test| {
+                if is_test {
+                    Environment::Test
+                } else {
+                    Environment::Live
+                }
+            }),
+            kind: Part::give(form.kind)?,
+            include_self: form.include_self,
         })
     }
 }

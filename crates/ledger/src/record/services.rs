@@ -3,6 +3,7 @@
 use keyledger_domain::Actor;
 use keyledger_domain::credits::EntitlementCreditsChanged;
 use keyledger_domain::entitlement::{EntitlementCreated, EntitlementRevoked};
+use keyledger_domain::offboarding::UserKeyHandedOver;
 use keyledger_domain::service::{ServiceChanged, ServiceCreated, ServiceDeleted};
 
 use crate::record::form::{Fault, Open, Revision, event, form};
@@ -112,5 +113,21 @@ event! {
 event! {
     EntitlementRevoked as EntitlementRevokedV1 {
         entitlement: [u8; 16],
+    }
+}
+
+event! {
+    UserKeyHandedOver as UserKeyHandedOverV1 {
+        org: [u8; 16],
+        user: [u8; 16],
+        key: [u8; 16],
+        id: [u8; 9],
+        service: [u8; 16],
+        slug: String,
+        name: String,
+        description: String,
+        role: RoleV1,
+        teams: Vec<[u8; 16]>,
+        scopes: Vec<String>,
     }
 }

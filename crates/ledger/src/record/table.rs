@@ -120,7 +120,7 @@ table! {
     23 ApiKeyRotated [keys::ApiKeyRotatedV1 = 1];
     24 ApiKeyRotationUndone [keys::ApiKeyRotationUndoneV1 = 1];
     25 ApiKeyActivated [keys::ApiKeyActivatedV1 = 1];
-    26 ApiKeyDisabled [keys::ApiKeyDisabledV1 = 1];
+    26 ApiKeyDisabled [keys::ApiKeyDisabledV2 = 2, keys::ApiKeyDisabledV1 = 1];
     27 ApiKeyEnabled [keys::ApiKeyEnabledV1 = 1];
     28 ApiKeyRestricted [keys::ApiKeyRestrictedV2 = 2, keys::ApiKeyRestrictedV1 = 1];
     29 ApiKeyRevealed [keys::ApiKeyRevealedV1 = 1];
@@ -130,4 +130,10 @@ table! {
     33 EntitlementCreditsChanged [services::EntitlementCreditsChangedV1 = 1];
     34 ApiKeyFirstUsed [keys::ApiKeyFirstUsedV1 = 1];
     35 ApiKeyNetworkFirstSeen [keys::ApiKeyNetworkFirstSeenV1 = 1];
+    36 OrgPolicyChanged [orgs::OrgPolicyChangedV1 = 1];
+    37 ApiKeysRevoked [keys::ApiKeysRevokedV1 = 1];
+    38 ApiKeysRevocationUndone [keys::ApiKeysRevocationUndoneV1 = 1];
+    39 MemberDisabled [members::MemberDisabledV1 = 1];
+    40 MemberEnabled [members::MemberEnabledV1 = 1];
+    41 UserKeyHandedOver [services::UserKeyHandedOverV1 = 1];
 }
