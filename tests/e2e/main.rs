@@ -60,8 +60,12 @@ mod v1 {
     mod me;
     mod orgs {
         mod entitlements;
+        mod hygiene;
+        mod leavers;
         mod limits;
         mod members;
+        mod policy;
+        mod revocations;
         mod services;
         mod teams;
         mod usage;

@@ -20,6 +20,13 @@ pub(crate) struct Person {
     pub(crate) key: String,
 }
 
+impl Person {
+    /// Their name in paths.
+    pub(crate) fn slug(&self) -> &str {
+        self.email.split('@').next().unwrap_or_default()
+    }
+}
+
 /// The shared world.
 pub(crate) fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();

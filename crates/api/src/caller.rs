@@ -374,7 +374,9 @@ impl App {
     /// The account with this email address or slug, and its hash.
     fn account(&self, username: &str) -> Option<(UserId, PasswordHash)> {
         let directory = self.directory();
-        let user = user_named(&directory, username)?;
+        // Who is switched off everywhere is told what a stranger is told, after the same work.
+        let user =
+            user_named(&directory, username).filter(|user| directory.may_sign_in(user.id))?;
         Some((user.id, user.password.known()?.clone()))
     }
 }

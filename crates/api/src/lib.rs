@@ -17,6 +17,7 @@ pub mod event_index;
 pub mod gate;
 mod hash_memory;
 mod head;
+mod idle_keys;
 mod idle_sessions;
 mod in_time;
 mod limits;

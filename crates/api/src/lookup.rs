@@ -64,7 +64,7 @@ fn find_by<'d>(
     if (key.issued.kind, key.issued.environment) != (claim.kind, claim.environment) {
         return Err(NoGood::NotFound);
     }
-    key.standing(now).map_err(NoGood::Ended)?;
+    directory.standing_of(key, now).map_err(NoGood::Ended)?;
     if !key.admits(source) {
         return Err(NoGood::IpNotAllowed);
     }

@@ -17,8 +17,9 @@ use utoipa::openapi::{Content, Ref, RefOr, Required, Response, ResponseBuilder, 
 use utoipa::{Modify, OpenApi};
 
 use crate::routes::{
-    decisions, entitlements, events, health, invitations, key_usage, keys, me, members, org_limits,
-    paths, scopes, services, set_up, teams, user, user_keys, user_tokens, workspaces,
+    decisions, entitlements, events, health, hygiene, invitations, key_usage, keys, leavers, me,
+    members, org_limits, paths, policy, revocations, scopes, services, set_up, teams, user,
+    user_keys, user_tokens, workspaces,
 };
 
 const JSON: &str = "application/json";
@@ -64,6 +65,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         members::read_member,
         members::change_member,
         members::delete_member,
+        leavers::list_member_keys,
         invitations::list_invitations,
         invitations::delete_invitation,
         invitations::accept_invitation,
@@ -91,6 +93,12 @@ pub(crate) const PATH: &str = "/openapi.json";
         key_usage::list_org_usage,
         org_limits::read_org_limits,
         org_limits::change_org_limits,
+        policy::read_policy,
+        policy::change_policy,
+        hygiene::list_hygiene,
+        revocations::list_revocations,
+        revocations::create_revocation,
+        revocations::undo_revocation,
         scopes::list_scopes,
         scopes::create_scope,
         events::list_events,
@@ -110,6 +118,9 @@ pub(crate) const PATH: &str = "/openapi.json";
         (name = "teams", description = "Groups of members and services that share scopes."),
         (name = "services", description = "Programs, each with exactly one key."),
         (name = "entitlements", description = "Read-only tokens for customers."),
+        (name = "policy", description = "What an organization demands of keys."),
+        (name = "hygiene", description = "Which keys are worth a look."),
+        (name = "revocations", description = "Many keys revoked at once."),
         (name = "scopes", description = "The catalogue of what a key may do."),
         (name = "events", description = "The audit log."),
         (name = "decisions", description = "Why somebody was refused."),

@@ -200,6 +200,11 @@ impl Problem {
         serde_json::to_vec(&body).unwrap_or_default()
     }
 
+    /// Whether it is the caller's to mend, and nothing was done.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.0.status.is_client_error()
+    }
+
     /// The words that the caller is told.
     pub fn detail(&self) -> &str {
         &self.0.detail
@@ -248,6 +253,10 @@ impl From<Refusal> for Problem {
             | Refusal::AlreadySetUp
             | Refusal::RotationUnderWay
             | Refusal::RotatedMeanwhile
+            | Refusal::MemberNotDisabled
+            | Refusal::KeyWorksElsewhere
+            | Refusal::OtherCount(_)
+            | Refusal::TooLateToUndo
             | Refusal::NoRotationToUndo => with(StatusCode::CONFLICT),
         }
     }

@@ -54,11 +54,15 @@ impl App {
         let retrievable = self
             .directory()
             .api_key(id)
-            .is_some_and(|key| key.secret.sealed.is_some());
+            .is_some_and(|key| key.secret.sealed.is_some() && key.revoked_at.is_none());
         if !retrievable {
             return Ok(None);
         }
-        self.execute(caller, RevealApiKey { id }).await?;
+        // Nothing is recorded where the policy of an organisation shows nothing.
+        let noted = self.execute(caller, RevealApiKey { id }).await?;
+        if noted.record.is_none() {
+            return Ok(None);
+        }
         // Read after the event: a rotation in between shows the newer secret, never an older one.
         let (owner, version, sealed) = {
             let directory = self.directory();

@@ -10,16 +10,20 @@ pub mod entitlements;
 pub mod events;
 mod grant;
 pub mod health;
+pub mod hygiene;
 pub mod invitations;
 pub mod key_state;
 pub mod key_usage;
 pub mod keys;
+pub mod leavers;
 pub mod me;
 pub mod members;
 mod naming;
 pub mod org_limits;
 mod organization;
 mod paging;
+pub mod policy;
+pub mod revocations;
 pub mod rotation;
 pub mod scopes;
 pub mod services;
@@ -53,6 +57,7 @@ pub(crate) mod paths {
         WORKSPACES,
         MEMBERS,
         MEMBER,
+        MEMBER_KEYS,
         INVITATIONS,
         INVITATION,
         INVITATION_ACCEPT,
@@ -67,6 +72,10 @@ pub(crate) mod paths {
         ENTITLEMENT_REFRESH,
         ORG_USAGE,
         ORG_LIMITS,
+        POLICY,
+        HYGIENE,
+        REVOCATIONS,
+        REVOCATION_UNDO,
         SCOPES,
         EVENTS,
         EVENT,
@@ -97,6 +106,11 @@ pub(crate) mod paths {
     pub(crate) const WORKSPACES: Paths = &["/v1/workspaces"];
     pub(crate) const MEMBERS: Paths = &["/v1/orgs/{org}/members", "/v1/workspaces/{org}/members"];
     pub(crate) const MEMBER: Paths = &["/v1/orgs/{org}/members/{user}"];
+    pub(crate) const MEMBER_KEYS: Paths = &["/v1/orgs/{org}/members/{user}/keys"];
+    pub(crate) const POLICY: Paths = &["/v1/orgs/{org}/policy"];
+    pub(crate) const HYGIENE: Paths = &["/v1/orgs/{org}/hygiene"];
+    pub(crate) const REVOCATIONS: Paths = &["/v1/orgs/{org}/revocations"];
+    pub(crate) const REVOCATION_UNDO: Paths = &["/v1/orgs/{org}/revocations/{id}/undo"];
     pub(crate) const INVITATIONS: Paths = &["/v1/orgs/{org}/invitations"];
     pub(crate) const INVITATION: Paths = &["/v1/orgs/{org}/invitations/{id}"];
     pub(crate) const INVITATION_ACCEPT: Paths = &["/v1/invitations/accept"];
@@ -283,6 +297,31 @@ fn configure_organization(config: &mut ServiceConfig) {
                 .post(scopes::create_scope)
                 .done(),
         )
+        .configure(configure_oversight);
+}
+
+/// The part of the table that is about all keys of an organisation together, and what happened.
+fn configure_oversight(config: &mut ServiceConfig) {
+    config
         .service(at(paths::EVENTS).get(events::list_events).done())
-        .service(at(paths::EVENT).get(events::read_event).done());
+        .service(at(paths::EVENT).get(events::read_event).done())
+        .service(at(paths::MEMBER_KEYS).get(leavers::list_member_keys).done())
+        .service(
+            at(paths::POLICY)
+                .get(policy::read_policy)
+                .patch(policy::change_policy)
+                .done(),
+        )
+        .service(at(paths::HYGIENE).get(hygiene::list_hygiene).done())
+        .service(
+            at(paths::REVOCATIONS)
+                .get(revocations::list_revocations)
+                .post(revocations::create_revocation)
+                .done(),
+        )
+        .service(
+            at(paths::REVOCATION_UNDO)
+                .post(revocations::undo_revocation)
+                .done(),
+        );
 }

@@ -21,7 +21,7 @@ use crate::listen::{self, Listening};
 use crate::problem::Problem;
 use crate::routes::set_up::FirstOwner;
 use crate::tls::Certificates;
-use crate::{pages, routes};
+use crate::{idle, pages, routes};
 
 /// How many connections may be open while the ledger is replayed.
 const STARTING_CONNECTIONS_MAX: usize = 256;
@@ -53,6 +53,7 @@ pub fn run(
     committer: Committer,
 ) -> io::Result<()> {
     let app = web::Data::new(app);
+    let watched = app.clone();
     let edge = Edge::new(Arc::new(ids)).with_gate(Arc::new(options.gate));
     actix_web::rt::System::new().block_on(async move {
         let listening = Listening {
@@ -79,6 +80,7 @@ pub fn run(
                 }))
         })?;
         let handle = server.handle();
+        actix_web::rt::spawn(idle::watch(watched));
         actix_web::rt::spawn(async move {
             let _ = committer.ended().await;
             handle.stop(true).await;

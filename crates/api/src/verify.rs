@@ -245,7 +245,7 @@ pub(crate) fn verify<'d>(
         Err(reason) => {
             may_ask()?;
             let key = lookup::claimed(directory, question.key)
-                .filter(|key| common_orgs(directory, authority, key).next().is_some());
+                .filter(|key| is_known_to(directory, authority, key));
             let code = key.map_or(Code::NotFound, |_| reason.into());
             return Ok(Answer {
                 key: key.map(|key| key.issued.id),
@@ -263,7 +263,13 @@ pub(crate) fn verify<'d>(
     let mut orgs = common_orgs(directory, authority, key).peekable();
     if orgs.peek().is_none() {
         may_ask()?;
-        return Ok(Verdict::bad(Code::NotFound).into());
+        // Its owner may be switched off here and good elsewhere.
+        let key = Some(key).filter(|key| is_known_to(directory, authority, key));
+        let code = key.map_or(Code::NotFound, |_| Code::Disabled);
+        return Ok(Answer {
+            key: key.map(|key| key.issued.id),
+            ..Verdict::bad(code).into()
+        });
     }
     let Some(org) = orgs.find(held) else {
         return Ok(Answer {
@@ -294,6 +300,18 @@ pub(crate) fn verify<'d>(
         key: Some(key.issued.id),
         bound: Bound::within(key, org),
     })
+}
+
+/// Whether the caller may verify in an organisation of the key, even one that switched its owner off.
+fn is_known_to(directory: &Directory, authority: &Authority, key: &ApiKey) -> bool {
+    let member_orgs = directory.member_orgs_of(key.issued.holder.actor());
+    let of_member = member_orgs.filter(|org| {
+        directory.sees(authority, key.issued.environment)
+            && directory
+                .require(authority, org.id, built_in::KEYS_VERIFY)
+                .is_ok()
+    });
+    of_member.count() > 0 || common_orgs(directory, authority, key).next().is_some()
 }
 
 /// The organisations in which the key is and the caller may verify.

@@ -197,7 +197,8 @@ fn n86_the_key_of_somebody_who_left_opens_nothing_of_the_organisation() {
             id_of_member(&person.email)
         ))
         .expect(204);
-    them.get("/v1/orgs/acme/teams").expect(404);
+    // Nobody lets them act any more, so the key is good for nothing at all.
+    them.get("/v1/orgs/acme/teams").expect_401(INVALID_TOKEN);
     let verdict = owner.post("/v1/keys/verify", &json!({ "key": person.key }));
     assert_eq!(verdict.expect(200).string("code"), "not_found");
 }

@@ -38,6 +38,7 @@ POST   /v1/orgs/{org}/members                         401 401   - 403 201 201 40
 GET    /v1/orgs/{org}/members/{user}                  401 401   - 200 200 200 404 200 403 403 200
 PATCH  /v1/orgs/{org}/members/{user}                  401 401   - 403 200 200 404 403 403 403 403  {"role":"manager"}
 DELETE /v1/orgs/{org}/members/{user}                  401 401   - 403 204 204 404 403 403 403 403
+GET    /v1/orgs/{org}/members/{user}/keys             401 401   - 403 200 200 404 403 403 403 200
 GET    /v1/orgs/{org}/invitations                     401 401   - 200 200 200 404 200 403 403 200
 DELETE /v1/orgs/{org}/invitations/{id}                401 401   - 403 204 204 404 403 403 403 403
 POST   /v1/invitations/accept                         201 401   - 201 201 201 201 201 201 201 201  {"token":"$invitation","password":"$password"}
@@ -65,6 +66,12 @@ DELETE /v1/orgs/{org}/entitlements/{id}/refresh       401 401   - 403 200 200 40
 GET    /v1/orgs/{org}/usage                           401 401   - 403 200 200 404 403 403 403 200
 GET    /v1/orgs/{org}/limits                          401 401   - 200 200 200 404 200 403 403 200
 PUT    /v1/orgs/{org}/limits                          401 401   - 403 200 200 404 403 403 403 403  {"rate_limit":{"requests":1000000,"per_seconds":1}}
+GET    /v1/orgs/{org}/policy                          401 401   - 200 200 200 404 200 403 403 200
+PATCH  /v1/orgs/{org}/policy                          401 401   - 403 200 200 404 403 403 403 403  {"expiry_required":false}
+GET    /v1/orgs/{org}/hygiene                         401 401   - 403 200 200 404 403 403 403 200
+GET    /v1/orgs/{org}/revocations                     401 401   - 403 200 200 404 403 403 403 200
+POST   /v1/orgs/{org}/revocations                     401 401   - 403 201 201 404 403 403 403 200  {"filter":{"owner":"service:$service"}}
+POST   /v1/orgs/{org}/revocations/{id}/undo           401 401   - 403 200 200 404 403 403 403 403
 GET    /v1/scopes                                     401 401   - 200 200 200 200 200 403 403 200
 POST   /v1/scopes                                     401 401   - 403 403 201 404 403 403 403 403  {"name":"$new:read","organization":"acme"}
 GET    /v1/events                                     401 401   - 403 200 200 200 403 403 403 200

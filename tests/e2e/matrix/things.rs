@@ -195,6 +195,14 @@ fn make(board: &Board, caller: &Caller, kind: &str) -> String {
             let reply = owner.post("/v1/orgs/acme/members", &body).expect(201);
             reply.string("id")
         }
+        "revocations" => {
+            let body = json!({ "name": name });
+            let service = owner.post("/v1/orgs/acme/services", &body).expect(201);
+            let of_service = format!("service:{}", service.string("slug"));
+            let body = json!({ "filter": { "owner": of_service } });
+            let reply = owner.post("/v1/orgs/acme/revocations", &body).expect(201);
+            reply.string("id")
+        }
         "invitations" => text(invitation()["id"].clone()),
         "invitation tokens" => text(invitation()["token"].clone()),
         "events" => "1".to_owned(),

@@ -1,6 +1,7 @@
 //! `/login` and `/dashboard`: a password opens a session, and nothing else does.
 
 use keyledger_tests::{Client, OWNER_EMAIL, OWNER_PASSWORD, Reply};
+use serde_json::json;
 
 use super::form::{filled, login_fields};
 use crate::world::{Person, World, world};
@@ -129,6 +130,25 @@ fn n98_the_session_cookie_is_bound_to_the_host_and_hidden_from_scripts() {
         !session.to_ascii_lowercase().contains("domain="),
         "the session cookie names a domain"
     );
+}
+
+#[test]
+fn n98_disable_ends_the_session_at_once() {
+    let person = world().person("member");
+    let (browser, _) = signed_in(&person);
+    assert!(is_signed_in(&browser));
+    let member = format!("/v1/orgs/acme/members/{}", person.slug());
+    let owner = world().owner();
+    owner
+        .patch(&member, &json!({ "disabled": true }))
+        .expect(200);
+    assert!(!is_signed_in(&browser));
+    // Switched on again, they sign in again; the old cookie stays dead.
+    owner
+        .patch(&member, &json!({ "disabled": false }))
+        .expect(200);
+    assert!(!is_signed_in(&browser));
+    assert!(is_signed_in(&signed_in(&person).0));
 }
 
 #[test]

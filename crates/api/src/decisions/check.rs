@@ -266,6 +266,10 @@ impl Failed {
             | Refusal::AlreadySetUp
             | Refusal::RotationUnderWay
             | Refusal::RotatedMeanwhile
+            | Refusal::MemberNotDisabled
+            | Refusal::KeyWorksElsewhere
+            | Refusal::OtherCount(_)
+            | Refusal::TooLateToUndo
             | Refusal::NoRotationToUndo => Check::Unknown.into(),
         }
     }

@@ -161,7 +161,7 @@ impl Decision {
         if *refusal == Refusal::CredentialEnded {
             // It was good when the request came in. What ended it is there by now.
             let key = claimed(directory, request)?;
-            let why = key.standing(now).map_err(NoGood::Ended);
+            let why = directory.standing_of(key, now).map_err(NoGood::Ended);
             let failed = match why {
                 Ok(()) => Check::CredentialEnded.into(),
                 Err(why) => Failed::key(why, now, source),

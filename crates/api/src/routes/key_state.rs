@@ -41,6 +41,9 @@ pub struct KeyState {
     /// Since when it is switched off.
     #[schema(value_type = Option<String>, format = DateTime)]
     disabled_at: Option<Timestamp>,
+    /// Since when it is revoked, by a revocation of many keys that can be undone.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    revoked_at: Option<Timestamp>,
     /// A rotation that is not over.
     rotation: Option<RotationView>,
 }
@@ -60,6 +63,7 @@ impl KeyState {
             last_used_at: app.usage().last_used_at(issued.id),
             rotated_at: key.rotated_at,
             disabled_at: key.disabled_at,
+            revoked_at: key.revoked_at,
             rotation: RotationView::of(key, app.now()),
         }
     }

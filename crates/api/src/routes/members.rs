@@ -5,12 +5,13 @@ use std::ops::Bound;
 use actix_web::{HttpResponse, web};
 use keyledger_domain::id::{OrgId, UserId};
 use keyledger_domain::member::{AddMember, ChangeMemberRole, RemoveMember};
+use keyledger_domain::offboarding::{DisableMember, EnableMember};
 use keyledger_domain::org::Org;
 use keyledger_domain::refusal::Noun;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::text::{DisplayName, Email};
 use keyledger_domain::user::NewUser;
-use keyledger_domain::{Actor, Directory, Position, Refusal, Role};
+use keyledger_domain::{Actor, Command, Directory, Position, Refusal, Role, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -21,6 +22,7 @@ use crate::caller::Caller;
 use crate::passwords::Password;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::invitations::InvitedView;
+use crate::routes::leavers::{LeaversKeys, OffboardingView, Wish};
 use crate::routes::organization;
 use crate::routes::paging::behind;
 use crate::routes::set_up::local_part;
@@ -43,10 +45,13 @@ pub struct MemberView {
     /// What they are here.
     #[schema(value_type = String, example = "member")]
     role: Role,
+    /// Since when they are switched off here.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    disabled_at: Option<Timestamp>,
 }
 
 impl MemberView {
-    fn of(directory: &Directory, id: UserId, role: Role) -> Option<Self> {
+    fn of(directory: &Directory, org: &Org, id: UserId, role: Role) -> Option<Self> {
         let user = directory.user(id)?;
         Some(Self {
             id: id.to_string(),
@@ -54,6 +59,7 @@ impl MemberView {
             name: user.name.known().map(ToString::to_string),
             slug: user.slug.known().map(ToString::to_string),
             role,
+            disabled_at: org.disabled_at(id),
         })
     }
 }
@@ -72,7 +78,9 @@ impl App {
     pub(crate) fn view_member(&self, org: OrgId, user: UserId) -> Result<MemberView, Problem> {
         let directory = self.directory();
         let role = directory.member_role(org, user);
-        role.and_then(|role| MemberView::of(&directory, user, role))
+        let member = directory.org(org).zip(role);
+        member
+            .and_then(|(org, role)| MemberView::of(&directory, org, user, role))
             .ok_or_else(|| Refusal::Unknown(Noun::Member).into())
     }
 }
@@ -102,7 +110,7 @@ pub async fn list_members(
     let members = org
         .members
         .range((from, Bound::Unbounded))
-        .filter_map(|(user, role)| MemberView::of(&directory, *user, *role));
+        .filter_map(|(user, role)| MemberView::of(&directory, org, *user, *role));
     let page = Page::of(members, limit, |member| member.id.clone(), |member| member);
     Ok(HttpResponse::Ok().json(page))
 }
@@ -242,9 +250,33 @@ pub struct ChangedMember {
     /// `member`, `manager` or `owner`.
     #[schema(example = "manager")]
     role: Option<String>,
+    /// `true` switches them off here, `false` on again.
+    disabled: Option<bool>,
+    /// With `disabled: true`, what becomes of the keys that they own: `keep` (where it is left
+    /// out), `revoke`, or a service to hand them over to.
+    keys: Option<LeaversKeys>,
 }
 
-/// Make a member something else. Their keys feel it with the very next call.
+/// A member who was changed, and what became of their keys.
+#[derive(Serialize, ToSchema)]
+pub struct ChangedMemberView {
+    /// The member as they are now.
+    #[serde(flatten)]
+    member: MemberView,
+    /// With `disabled: true`: the live keys that they own or made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offboarding: Option<OffboardingView>,
+}
+
+/// Make a member something else, or switch them off or on. Their keys feel it with the very next
+/// call.
+///
+/// Who is switched off has no right in the organization any more. If it was the last in which they
+/// could act, their password, sessions and keys stop working at once, and the sessions end for good.
+/// The answer lists the live keys that they own or made. What `keys` asks for comes after it, as
+/// records of their own: a crash in between leaves them switched off and the keys as they were, and
+/// the same request again goes on. Keys of somebody who is in other organizations too are left
+/// alone.
 ///
 /// # Errors
 /// 401, 403 for a role above one's own, 404, 409 for the last owner, 422.
@@ -252,12 +284,12 @@ pub struct ChangedMember {
     params(("org" = String, Path, description = "The organisation's slug."),
         ("user" = String, Path, description = "The member's id or slug.")),
     responses(
-        (status = 200, body = MemberView, description = "The member as they are now."),
+        (status = 200, body = ChangedMemberView, description = "The member as they are now."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
-        (status = 403, body = ProblemBody, description = "The caller lacks users:write, or a role is above their own."),
+        (status = 403, body = ProblemBody, description = "The caller lacks users:write (or services:write to hand keys over), or a role is above their own."),
         (status = 404, body = ProblemBody, description = "No such organisation or member."),
         (status = 409, body = ProblemBody, description = "They are the last owner."),
-        (status = 422, body = ProblemBody, description = "The role is not right.")))]
+        (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn change_member(
     app: web::Data<App>,
     caller: Caller,
@@ -271,16 +303,48 @@ pub async fn change_member(
     };
     let body = body?;
     let mut fields = Fields::default();
-    if body.role.is_none() {
-        fields.refuse("role", format!("is required: {ROLE_WORDS}"));
+    if body.role.is_none() && body.disabled.is_none() {
+        fields.refuse("role", format!("is required: {ROLE_WORDS}; or disabled"));
+    }
+    if body.keys.is_some() && body.disabled != Some(true) {
+        fields.refuse("keys", "goes with disabled: true");
     }
     let role = fields.word("role", body.role.as_deref(), ROLE_WORDS);
-    let role = fields.take(role)?;
-    let change = ChangeMemberRole { org, user, role };
-    let committed = app.execute(&caller, change).await?;
+    let wish = Wish::read(body.keys, &mut fields);
+    fields.check()?;
+    let is_leaving = body.disabled == Some(true);
+    let leaver = if is_leaving {
+        let (directory, authority) = (app.directory(), caller.authority());
+        wish.check_rights(&directory, authority, org)?;
+        Some(app.leaver(&directory, authority, org, user))
+    } else {
+        None
+    };
+    let mut commands: Vec<Command> = Vec::new();
+    commands.extend(body.disabled.map(|disabled| {
+        if disabled {
+            Command::from(DisableMember { org, user })
+        } else {
+            EnableMember { org, user }.into()
+        }
+    }));
+    commands.extend(role.map(|role| ChangeMemberRole { org, user, role }.into()));
+    let mut position = app.execute_all(&caller, commands).await?;
+    let offboarding = match leaver {
+        Some(leaver) => {
+            let (last, done) = app.carry_out(&caller, leaver, wish).await?;
+            position = last.unwrap_or(position);
+            Some(done)
+        }
+        None => None,
+    };
+    let member = app.view_member(org, user)?;
     Ok(answer::done(
-        committed.position,
-        &app.view_member(org, user)?,
+        position,
+        &ChangedMemberView {
+            member,
+            offboarding,
+        },
     ))
 }
 

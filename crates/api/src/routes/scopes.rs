@@ -217,6 +217,10 @@ mod tests {
                 .map(|name| ((*name).to_owned(), entry(name)))
                 .collect(),
             rate_limit: None,
+            disabled: std::collections::BTreeMap::new(),
+            revocations: std::collections::BTreeMap::new(),
+            policy: keyledger_domain::policy::OrgPolicy::default(),
+            policy_changed_at: None,
         }
     }
 

@@ -71,6 +71,9 @@ pub struct UserKeyView {
     /// Since when it is switched off.
     #[schema(value_type = Option<String>, format = DateTime)]
     disabled_at: Option<Timestamp>,
+    /// Since when it is revoked, by a revocation of many keys that can be undone.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    revoked_at: Option<Timestamp>,
     /// A rotation that is not over.
     rotation: Option<RotationView>,
 }
@@ -111,6 +114,7 @@ impl UserKeyView {
             last_used_at: app.usage().last_used_at(issued.id),
             rotated_at: api_key.rotated_at,
             disabled_at: api_key.disabled_at,
+            revoked_at: api_key.revoked_at,
             rotation,
         })
     }

@@ -1,11 +1,11 @@
 //! The user's own token (document 000): one key that a person has without naming it.
 
 use actix_web::{HttpResponse, web};
-use keyledger_domain::api_key::Activation;
+use keyledger_domain::api_key::{Activation, Ended};
 use keyledger_domain::credential::preview;
 use keyledger_domain::id::UserId;
 use keyledger_domain::scope::built_in;
-use keyledger_domain::user_key::KeyLabel;
+use keyledger_domain::user_key::{KeyLabel, RevokeUserKey};
 use keyledger_domain::{Actor, CredentialId, Environment, Refusal, Timestamp, refusal::Noun};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -78,10 +78,18 @@ pub async fn read_own_token(
     let own = {
         let directory = app.directory();
         let key = directory.user(user).and_then(|user| user.own_token);
-        key.and_then(|key| directory.credential_of(key))
+        let id = key.and_then(|key| directory.credential_of(key));
+        let is_over = id
+            .and_then(|id| directory.api_key(id))
+            .is_some_and(|token| token.standing(app.now()) == Err(Ended::Expired));
+        key.zip(id).map(|(key, id)| (key, id, is_over))
     };
     let token = match own {
-        Some(id) => app.read_or_reset(&caller, id).await?,
+        Some((_, id, false)) => app.read_or_reset(&caller, id).await?,
+        Some((key, _, true)) => {
+            app.execute(&caller, RevokeUserKey { key }).await?;
+            app.issue_own_token(&caller, user).await?
+        }
         None => app.issue_own_token(&caller, user).await?,
     };
     Ok(HttpResponse::Ok().json(OwnToken { token }))
@@ -251,7 +259,8 @@ impl App {
         let limits = Limits {
             scopes: None,
             environment: Environment::Live,
-            expires_at: None,
+            // It ends only where the policy of an organisation wants it to, and then is made anew.
+            expires_at: self.directory().end_for_policy(user, self.now()),
             allowed_cidrs: [].into(),
             rate_limit: None,
         };

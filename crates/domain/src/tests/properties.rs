@@ -1017,7 +1017,7 @@ fn every_kind_of_event_happens_in_random_runs() {
     let mut happened = BTreeSet::new();
     let mut runner = TestRunner::deterministic();
     let long = vec(any::<[u8; 32]>(), 500);
-    for _ in 0..240 {
+    for _ in 0..600 {
         let steps = long.new_tree(&mut runner).expect("bytes").current();
         play(&steps, &mut happened);
     }

@@ -101,7 +101,7 @@ pub(super) fn sees(directory: &Directory, authority: &Authority, target: Target)
         Target::Key(id) => directory.credential_of(id),
         Target::Entitlement(id) => directory.entitlement(id).map(|token| token.credential),
         Target::Credential(id) => Some(id),
-        Target::Session(_) => None,
+        Target::Session(_) | Target::Revocation(_) => None,
     };
     match credential {
         Some(id) => directory.sees_key(authority, id),
@@ -142,7 +142,8 @@ mod tests {
     use keyledger_domain::api_key::{Activation, ApiKeyRotated, NewApiKey};
     use keyledger_domain::entitlement::EntitlementCreated;
     use keyledger_domain::id::{
-        EntitlementId, InvitationId, KeyId, OrgId, RequestId, ServiceId, SessionId, UserId,
+        EntitlementId, InvitationId, KeyId, OrgId, RequestId, RevocationId, ServiceId, SessionId,
+        UserId,
     };
     use keyledger_domain::member::{InvitationAccepted, MemberAdded, MemberInvited};
     use keyledger_domain::org::OrgCreated;
@@ -386,6 +387,7 @@ mod tests {
             Target::Credential(live),
             Target::Entitlement(gone),
             Target::Session(SessionId::from_bytes([7; 16])),
+            Target::Revocation(RevocationId::from_bytes([7; 16])),
         ];
         for target in hidden {
             assert!(!sees(&directory, &with(test), target), "{target}");

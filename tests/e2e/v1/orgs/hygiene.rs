@@ -1,0 +1,95 @@
+//! `/v1/orgs/{org}/hygiene`.
+
+use serde_json::{Value, json};
+
+use crate::world::{seconds_from_now, world};
+
+fn found(items: &Value, name: &str) -> Value {
+    let items = items.as_array().expect("items");
+    let one = items.iter().find(|one| one["owner_name"] == name);
+    one.cloned().unwrap_or_default()
+}
+
+#[test]
+fn what_is_worth_a_look_is_told_with_the_reason() {
+    let (org, owner) = world().other_org();
+    let as_owner = world().with_key(&owner.key);
+    let services = format!("/v1/orgs/{org}/services");
+    let path = format!("/v1/orgs/{org}/hygiene");
+    let mut body = json!({ "name": "Idle" });
+    as_owner.post(&services, &body).expect(201);
+    body = json!({ "name": "Ends", "expires_at": seconds_from_now(86_400),
+        "scopes": ["keys:verify"] });
+    let ends = as_owner.post(&services, &body).expect(201).string("key");
+    body = json!({ "name": "Wide", "expires_at": seconds_from_now(86_400),
+        "scopes": ["keys:verify", "scopes:read"] });
+    let wide = as_owner.post(&services, &body).expect(201).string("key");
+    for key in [&ends, &wide] {
+        let question = json!({ "key": key });
+        world()
+            .with_key(key)
+            .post("/v1/keys/verify", &question)
+            .expect(200);
+    }
+    let items = as_owner.get(&path).expect(200).member("items");
+    let idle = found(&items, "idle");
+    assert_eq!(idle["findings"], json!(["never_used", "no_expiry"]));
+    assert_eq!(
+        (&idle["safe_to_remove"], &idle["code"]),
+        (&json!(false), &json!("too_new"))
+    );
+    assert!(
+        idle["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.starts_with("made only"))
+    );
+    // The verification of its own key said not for what, so nobody knows what the wide one needs.
+    assert_eq!(found(&items, "wide"), Value::Null, "{items}");
+    let mine = found(&items, owner.slug());
+    assert_eq!(mine["code"], "recently_used");
+    assert_eq!(mine["safe_to_remove"], json!(false));
+    let first = as_owner.get(&format!("{path}?limit=1")).expect(200);
+    assert_eq!(first.member("items").as_array().map(Vec::len), Some(1));
+    let next = first.string("next");
+    as_owner.get(&format!("{path}?after={next}")).expect(200);
+    as_owner
+        .get(&format!("{path}?idle_days=0"))
+        .expect_field("idle_days");
+    as_owner
+        .get(&format!("{path}?after=x"))
+        .expect_field("after");
+}
+
+#[test]
+fn scopes_that_were_never_needed_and_owners_who_left_are_told() {
+    let (org, owner) = world().other_org();
+    let as_owner = world().with_key(&owner.key);
+    let manager = world().person_in(&org, &as_owner, "manager");
+    let body = json!({ "name": "Wide", "scopes": ["services:read", "scopes:read"] });
+    let services = format!("/v1/orgs/{org}/services");
+    let wide = world()
+        .with_key(&manager.key)
+        .post(&services, &body)
+        .expect(201)
+        .string("key");
+    world().with_key(&wide).get(&services).expect(200);
+    let member = format!("/v1/orgs/{org}/members/{}", manager.slug());
+    as_owner
+        .patch(&member, &json!({ "disabled": true }))
+        .expect(200);
+    let path = format!("/v1/orgs/{org}/hygiene");
+    let told = |name| found(&as_owner.get(&path).expect(200).member("items"), name);
+    let wide = told("wide");
+    assert_eq!(
+        wide["findings"],
+        json!(["no_expiry", "wider_scopes_than_used", "owner_disabled"])
+    );
+    assert_eq!(wide["unused_scopes"], json!(["scopes:read"]));
+    as_owner.delete(&member).expect(204);
+    let findings = told("wide")["findings"].clone();
+    assert!(
+        findings
+            .as_array()
+            .is_some_and(|all| all.contains(&json!("owner_gone")))
+    );
+}
