@@ -59,6 +59,7 @@ mod v1 {
     }
     mod me;
     mod orgs {
+        mod credits;
         mod entitlements;
         mod hygiene;
         mod leavers;

@@ -12,6 +12,7 @@ use keyledger_domain::{
     Command, CredentialId, CredentialKind, Digest, Directory, Environment, Plaintext, Record,
     Timestamp,
 };
+use keyledger_ledger::credits_store::CreditsBook;
 use keyledger_ledger::key_file::{Peppers, Purpose, SubKey};
 use keyledger_ledger::vault::Vault;
 use keyledger_ledger::{
@@ -108,6 +109,8 @@ pub struct Parts {
     pub setup_code: SetUpCode,
     /// What keys do.
     pub usage: Arc<Usage>,
+    /// What is left of the credits of entitlement tokens.
+    pub credits: CreditsBook,
     /// What the binary decided.
     pub settings: Settings,
 }
@@ -239,6 +242,10 @@ impl App {
     /// The places for those who read records.
     pub(crate) fn record_readers(&self) -> &Places<()> {
         &self.record_readers
+    }
+
+    pub(crate) fn credits_book(&self) -> &CreditsBook {
+        &self.parts.credits
     }
 
     /// What keys do: last uses, counts, scopes.

@@ -24,6 +24,7 @@ use keyledger_domain::{
 
 use crate::app::App;
 use crate::carrier::Carried;
+use crate::credits::Purse;
 use crate::decisions::Denial;
 use crate::limits::Bound;
 use crate::lookup;
@@ -207,7 +208,7 @@ impl FromRequest for Caller {
             Ok(Found::Caller(caller)) => Extracted::now(Ok(caller)),
             Ok(Found::Nobody) => Extracted::now(Err(Problem::not_authenticated())),
             Err(problem) => Extracted::now(Err(problem)),
-            Ok(found @ (Found::FirstUse(..) | Found::Basic(..))) => {
+            Ok(found @ (Found::FirstUse(..) | Found::Counted(..) | Found::Basic(..))) => {
                 Extracted::Later(Box::pin(async move {
                     let caller = found.caller(&origin).await?;
                     caller.ok_or_else(Problem::not_authenticated)
@@ -223,6 +224,8 @@ enum Found {
     Caller(Caller),
     /// A new secret that was shown for the first time.
     FirstUse(web::Data<App>, Caller, CredentialId, u32),
+    /// A token whose uses are counted, and its secret if it was shown for the first time.
+    Counted(web::Data<App>, Caller, Option<(CredentialId, u32)>, Purse),
     /// A name, and what was shown for it: a service's key, or a password.
     Basic(HttpRequest, String, Password, Option<String>),
 }
@@ -234,6 +237,13 @@ impl Found {
             Self::Caller(caller) => Ok(Some(caller)),
             Self::FirstUse(app, caller, id, version) => {
                 app.activate(origin, id, version).await?;
+                Ok(Some(caller))
+            }
+            Self::Counted(app, caller, pending, purse) => {
+                app.spend_credit_as_caller(purse).await?;
+                if let Some((id, version)) = pending {
+                    app.activate(origin, id, version).await?;
+                }
                 Ok(Some(caller))
             }
             Self::Basic(request, slug, _, Some(key)) => app_of(&request)
@@ -253,6 +263,9 @@ fn find(request: &HttpRequest, origin: &Origin) -> Result<Found, Problem> {
     Ok(match Carried::of(request)? {
         Carried::Nothing => Found::Nobody,
         Carried::Key(text) => match app.caller_by_shown(text, origin, request)? {
+            (caller, pending) if let Some(purse) = app.purse_of(&caller) => {
+                Found::Counted(app.clone(), caller, pending, purse)
+            }
             (caller, None) => Found::Caller(caller),
             (caller, Some((id, version))) => Found::FirstUse(app.clone(), caller, id, version),
         },
@@ -310,6 +323,14 @@ impl App {
             let claimed = claimed(text);
             Problem::invalid_token().because(Denial::Key { claimed, why })
         })
+    }
+
+    /// What a caller pays with, if they do.
+    fn purse_of(&self, caller: &Caller) -> Option<Purse> {
+        match caller.authority.actor {
+            Actor::Entitlement(token) => Purse::of_token(&self.directory(), token),
+            Actor::System | Actor::User(_) | Actor::Service(_) => None,
+        }
     }
 
     /// The service whose slug and key were carried as Basic. A user's key never goes as Basic.

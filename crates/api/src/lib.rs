@@ -11,6 +11,7 @@ pub mod body;
 pub mod caller;
 mod carrier;
 pub mod cors;
+mod credits;
 mod decisions;
 pub mod edge;
 pub mod event_index;

@@ -21,7 +21,7 @@ use crate::listen::{self, Listening};
 use crate::problem::Problem;
 use crate::routes::set_up::FirstOwner;
 use crate::tls::Certificates;
-use crate::{idle, pages, routes};
+use crate::{idle_keys, pages, routes};
 
 /// How many connections may be open while the ledger is replayed.
 const STARTING_CONNECTIONS_MAX: usize = 256;
@@ -80,7 +80,7 @@ pub fn run(
                 }))
         })?;
         let handle = server.handle();
-        actix_web::rt::spawn(idle::watch(watched));
+        actix_web::rt::spawn(idle_keys::watch(watched));
         actix_web::rt::spawn(async move {
             let _ = committer.ended().await;
             handle.stop(true).await;

@@ -13,6 +13,7 @@ use keyledger_ledger::key_file::Peppers;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::credits::Purse;
 use crate::limits::Bound;
 use crate::lookup::{self, NoGood};
 
@@ -153,6 +154,9 @@ pub struct Verdict<'d> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub retry_after_seconds: Option<u64>,
+    /// Of a token with credits: how many times it may be used after this, until more come back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<u64>,
 }
 
 impl Verdict<'_> {
@@ -167,6 +171,16 @@ impl Verdict<'_> {
             environment: None,
             expires_at: None,
             retry_after_seconds: None,
+            remaining: None,
+        }
+    }
+
+    /// The answer for a token of whose credits nothing is left.
+    pub(crate) fn exhausted(retry_after_seconds: Option<u64>) -> Self {
+        Self {
+            retry_after_seconds,
+            remaining: Some(0),
+            ..Self::bad(Code::RateLimited)
         }
     }
 
@@ -211,6 +225,8 @@ pub(crate) struct Answer<'d> {
     pub(crate) key: Option<CredentialId>,
     /// The limit that a good answer is counted on.
     pub(crate) bound: Option<Bound>,
+    /// The credits that a good answer is paid with.
+    pub(crate) purse: Option<Purse>,
 }
 
 impl<'d> From<Verdict<'d>> for Answer<'d> {
@@ -220,6 +236,7 @@ impl<'d> From<Verdict<'d>> for Answer<'d> {
             pending: None,
             key: None,
             bound: None,
+            purse: None,
         }
     }
 }
@@ -292,6 +309,7 @@ pub(crate) fn verify<'d>(
         environment: Some(key.issued.environment),
         expires_at: Some(key.expires_at),
         retry_after_seconds: None,
+        remaining: None,
     };
     let pending = (which == Shown::Pending).then(|| (key.issued.id, key.version_of(which)));
     Ok(Answer {
@@ -299,6 +317,7 @@ pub(crate) fn verify<'d>(
         pending,
         key: Some(key.issued.id),
         bound: Bound::within(key, org),
+        purse: Purse::of(directory, key),
     })
 }
 

@@ -19,6 +19,7 @@ use keyledger_api::{
     App, EventIndex, KeeperParts, Lookups, LookupsFeed, Parts, SetUpCode, Settings, Usage,
     UsageKeeper,
 };
+use keyledger_ledger::credits_store::CreditsBook;
 use keyledger_ledger::folder::Paths;
 use keyledger_ledger::key_file::Purpose;
 use keyledger_ledger::usage_store::UsageStore;
@@ -93,6 +94,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         (true, None) => setup_code.wait(&rng, &config.issuer)?,
         (true, Some(_)) | (false, _) => setup_code.take_away(),
     };
+    let (credits, credits_thread) = CreditsBook::open(&Paths::new(&config.data_dir), &key_file)?;
     let usage = Arc::new(open_usage(&config.data_dir, &key_file));
     let usage_keeper = UsageKeeper::start(KeeperParts {
         usage: Arc::clone(&usage),
@@ -111,6 +113,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         rng: rng.clone(),
         setup_code: code,
         usage,
+        credits,
         settings: Settings {
             issuer: config.issuer.clone(),
             password_places: config.password_places,
@@ -142,6 +145,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
     let ids = RequestIds::new(draw(&rng)?);
     server::run(options, app, ids, committer)?;
     usage_keeper.stop();
+    credits_thread.stop();
     // Whatever was answered is durable already; this writes the clean head, so that the next start
     // need not copy the store before it opens it. It fails if the committer had ended by itself.
     committer_thread.stop()?;

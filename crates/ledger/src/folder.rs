@@ -7,7 +7,7 @@
 //! keys/setup.key   the one-time code, until there is an owner
 //! head             how far the ledger has come                     events/          sled: the ledger
 //! snapshots/       to start quickly; may be lost                   events.manifest  after a clean stop
-//! usage/           sled: counts and last uses; may be lost
+//! usage/           sled: counts and last uses; may be lost           credits/         sled: credits left
 //! ```
 //!
 //! **The first start** makes the keys in `keys.new/`, then `FORMAT` and `head`, syncs them, renames
@@ -232,6 +232,17 @@ impl Paths {
     /// sled's folder of the counters; see [`usage_store`](crate::usage_store).
     pub fn usage(&self) -> PathBuf {
         self.root.join("usage")
+    }
+
+    /// sled's folder of the credits; see [`credits_store`](crate::credits_store).
+    pub fn credits(&self) -> PathBuf {
+        self.root.join("credits")
+    }
+
+    /// How far the counting of credits had come, where whoever puts back the rest of the folder does
+    /// not reach.
+    pub fn credits_head(&self) -> PathBuf {
+        self.keys().join("credits.key")
     }
 
     /// Counters that did not open, until the next that do not.

@@ -103,6 +103,10 @@ pub enum Purpose {
     UsageSeal,
     /// The tag that stands in a record for a network that a key was used from.
     NetworkTag,
+    /// The tag over a slot of the head of the credits.
+    CreditsHead,
+    /// The hashes that sum up the rows of the credits.
+    CreditsSum,
     /// The check value in `FORMAT`, which binds the folder to its key file.
     FolderCheck,
 }
@@ -117,6 +121,8 @@ impl Purpose {
             Self::Csrf => "keyledger 2026-11 csrf field",
             Self::UsageSeal => "keyledger 2026-11 usage seal",
             Self::NetworkTag => "keyledger 2026-11 network tag",
+            Self::CreditsHead => "keyledger 2026-11 credits head tag",
+            Self::CreditsSum => "keyledger 2026-11 credits sum",
             Self::FolderCheck => "keyledger 2026-11 folder check value",
         }
     }

@@ -22,6 +22,7 @@ pub mod vault;
 pub mod merkle;
 
 pub mod aside;
+pub mod credits_store;
 pub mod head;
 pub mod manifest;
 pub mod opening;

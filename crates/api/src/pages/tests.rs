@@ -12,6 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use keyledger_domain::Timestamp;
 use keyledger_domain::session::SESSION_SECONDS;
+use keyledger_ledger::credits_store::CreditsBook;
+use keyledger_ledger::folder::Paths;
 use keyledger_ledger::{Clock, CommitterThread, Ledger, OpenOptions};
 use ring::rand::SystemRandom;
 use serde_json::json;
@@ -73,6 +75,8 @@ impl World {
             EventIndex::default(),
         ));
         let (reader, key_file) = (opened.reader.clone(), Arc::clone(&opened.key_file));
+        let paths = Paths::new(&folder.path().join("data"));
+        let (credits, _) = CreditsBook::open(&paths, &key_file).unwrap();
         let (committer, thread) = opened.start(LookupsFeed(Arc::clone(&lookups))).unwrap();
         let app = App::new(Parts {
             committer,
@@ -83,6 +87,7 @@ impl World {
             rng,
             setup_code: SetUpCode::waiting(CODE.to_owned(), || ()),
             usage: Arc::default(),
+            credits,
             settings: Settings {
                 issuer: issuer.to_owned(),
                 password_places: 2,

@@ -71,9 +71,10 @@ impl EntitlementView {
             token,
             limits: EntitlementLimits {
                 allowed_cidrs: networks_of(api_key),
-                credits: entitlement
-                    .credits
-                    .map(|credits| GrantBody::from(credits.grant)),
+                credits: entitlement.credits.map(|credits| GrantBody {
+                    remaining: app.credits_left(entitlement.id, &credits),
+                    ..GrantBody::from(credits.grant)
+                }),
             },
             state: KeyState::of(api_key, app),
         })

@@ -11,11 +11,11 @@ use crate::body::Fields;
 #[serde(deny_unknown_fields)]
 #[schema(as = Credits)]
 pub(crate) struct GrantBody {
-    /// How many times, as they were granted.
+    /// How many times: as they are granted, and in answers how many are left.
     #[schema(maximum = 1_000_000_000_000_i64, example = 1_000)]
-    remaining: u64,
+    pub(crate) remaining: u64,
     /// How they come back; `null`, or left out, for never.
-    refill: Option<RefillBody>,
+    pub(crate) refill: Option<RefillBody>,
 }
 
 /// Uses that come back by themselves.

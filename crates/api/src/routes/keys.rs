@@ -12,6 +12,7 @@ use crate::answer;
 use crate::app::App;
 use crate::body::{Fields, Text};
 use crate::caller::Caller;
+use crate::credits;
 use crate::problem::{Problem, ProblemBody};
 use crate::usage::passage;
 use crate::verify::{self, Code, Question, Verdict};
@@ -74,7 +75,7 @@ pub async fn verify_key(
     };
     // Written out under the lock, so that nothing of the state need be copied: readers do not keep
     // each other out, and a writer waits for a microsecond.
-    let (mut verdict, pending, bound, counted) = {
+    let (mut verdict, pending, bound, purse, counted) = {
         passage::required(built_in::KEYS_VERIFY);
         let directory = app.directory();
         let answer = verify::verify(&directory, app.peppers(), caller.authority(), &question)?;
@@ -85,20 +86,32 @@ pub async fn verify_key(
             answer::write(&answer.verdict)?,
             answer.pending,
             answer.bound,
+            answer.purse,
             answer.key.map(|key| (key, answer.verdict.code)),
         )
     };
     let throttled = bound.and_then(|bound| app.rate_limits().spend(bound).err());
+    let spent = match purse.filter(|_| throttled.is_none()) {
+        // In a box of its own, as below.
+        Some(purse) => Some(Box::pin(app.spend_credit(purse)).await),
+        None => None,
+    };
+    let is_refused = throttled.is_some() || matches!(spent, Some(Err(_)));
     if let Some((key, code)) = counted {
-        let code = throttled.map_or(code, |_| Code::RateLimited);
+        let code = if is_refused { Code::RateLimited } else { code };
         app.usage().record_verified(key, code, &question, &caller);
     }
     if let Some(throttled) = throttled {
         verdict = answer::write(&Verdict::rate_limited(throttled.retry_after_seconds()))?;
+    } else if let Some(Err(reason)) = spent {
+        verdict = answer::write(&Verdict::exhausted(credits::retry_after_seconds(reason)))?;
     } else if let Some((id, version)) = pending {
         // The new secret of a rotation is shown for the first time, to an API that asks us.
         // In a box of its own: it is large and rare, and every request's future would carry it.
         Box::pin(app.activate(caller.origin(), id, version)).await?;
+    }
+    if let Some(Ok(left)) = spent {
+        credits::append_remaining(&mut verdict, left);
     }
     Ok(answer::found(verdict))
 }
