@@ -385,10 +385,13 @@ impl App {
         let hash = account.as_ref().map(|(_, hash)| hash.clone());
         let attempt = self.throttles().attempt(username, origin.source);
         let good = self.passwords().check(password, hash, attempt).await?;
-        let user = account.map(|(user, _)| user);
-        match user {
-            Some(user) if good => Ok(Caller::with_password(Actor::User(user), origin.clone())),
-            Some(_) | None => Err(Problem::invalid_password().because(Denial::Password(user))),
+        match account {
+            Some((user, _)) if good => Ok(Caller::with_password(Actor::User(user), origin.clone())),
+            Some(_) | None => {
+                // Also whose account is switched off, for their auditors.
+                let named = user_named(&self.directory(), username).map(|user| user.id);
+                Err(Problem::invalid_password().because(Denial::Password(named)))
+            }
         }
     }
 

@@ -30,6 +30,8 @@ pub enum Lack {
     Unrevoked,
     /// A key that is switched on.
     Enabled,
+    /// A person who is switched on.
+    Active,
     /// A key that is good at this instant.
     Unexpired(Timestamp),
     /// A key that may be used from this address.
@@ -104,6 +106,8 @@ enum Effect {
     Invited(InvitationId, Role),
     /// The subject went out of an organisation and of all its teams.
     Left(OrgId),
+    /// Whether the subject is switched on in an organisation.
+    Active(OrgId, bool),
     /// Whether a team grants the right.
     Grants(TeamId, bool),
     /// Whether the subject is in a team.
@@ -198,6 +202,7 @@ impl LossSearch {
             Effect::Accepted(..)
             | Effect::Invited(..)
             | Effect::Left(_)
+            | Effect::Active(..)
             | Effect::Grants(..)
             | Effect::Inside(..) => false,
         }
@@ -213,6 +218,7 @@ impl LossSearch {
             | Effect::Accepted(..)
             | Effect::Invited(..)
             | Effect::Left(_)
+            | Effect::Active(..)
             | Effect::Grants(..) => false,
         })
     }
@@ -264,6 +270,10 @@ impl LossSearch {
             Event::ApiKeyRotated(e) => {
                 // One that waits for its first use has replaced nothing yet.
                 let at_once = matches!(e.activation, crate::api_key::Activation::Now { .. });
+                if at_once && self.lack == Lack::Unrevoked && self.is_key(e.id) {
+                    // A key that a revocation of many ended lives again with another secret.
+                    return Some(Effect::Had(true));
+                }
                 (at_once && self.asks_for_secret(e.id)).then_some(Effect::Taken)
             }
             Event::ApiKeyActivated(e) => self.asks_for_secret(e.id).then_some(Effect::Taken),
@@ -279,9 +289,8 @@ impl LossSearch {
                 };
                 self.is_key(e.id).then(|| self.limited(&limits)).flatten()
             }
-            // Where every organisation switched its owner off, a key counts as switched off.
-            Event::MemberDisabled(e) => self.owner_switched(e.user).then_some(Effect::Taken),
-            Event::MemberEnabled(e) => self.owner_switched(e.user).then_some(Effect::Had(true)),
+            Event::MemberDisabled(e) => self.person_switched(e.org, e.user, false),
+            Event::MemberEnabled(e) => self.person_switched(e.org, e.user, true),
             Event::ApiKeysRevoked(e) => {
                 let ended =
                     self.lack == Lack::Unrevoked && e.keys.iter().any(|id| self.is_key(*id));
@@ -366,8 +375,16 @@ impl LossSearch {
         (self.lack == Lack::Enabled && self.is_key(id)).then_some(Effect::Had(on))
     }
 
-    fn owner_switched(&self, user: UserId) -> bool {
-        self.lack == Lack::Enabled && self.is_user(user)
+    /// A person is switched off altogether with the last of their organisations, so the newest
+    /// event did it.
+    fn person_switched(&self, org: OrgId, user: UserId, on: bool) -> Option<Effect> {
+        if !self.is_user(user) {
+            return None;
+        }
+        if self.lack == Lack::Active {
+            return (!on).then_some(Effect::Taken);
+        }
+        self.asks_for_role(org).then_some(Effect::Active(org, on))
     }
 
     /// What a key has after an event that gave it these scopes and left its other limits alone.
@@ -377,6 +394,7 @@ impl LossSearch {
             Lack::NoScopes | Lack::NoLimits => Some(Effect::Had(false)),
             Lack::Unrevoked
             | Lack::Enabled
+            | Lack::Active
             | Lack::Unexpired(_)
             | Lack::Network(_)
             | Lack::Secret
@@ -416,6 +434,7 @@ impl LossSearch {
             }
             Lack::Unexpired(_)
             | Lack::Network(_)
+            | Lack::Active
             | Lack::Password
             | Lack::Scope(_)
             | Lack::NoScopes
@@ -448,6 +467,7 @@ impl LossSearch {
             Lack::Live => limits.environment? == Environment::Live,
             Lack::Unrevoked
             | Lack::Enabled
+            | Lack::Active
             | Lack::Secret
             | Lack::Password
             | Lack::Person
@@ -502,6 +522,8 @@ struct State<'l> {
     roles: BTreeMap<OrgId, Role>,
     grants: BTreeSet<TeamId>,
     inside: BTreeSet<(OrgId, TeamId)>,
+    /// Where the subject is switched off.
+    off: BTreeSet<OrgId>,
     /// Whether anything was told of the subject itself yet.
     known: bool,
 }
@@ -514,6 +536,7 @@ impl<'l> State<'l> {
             roles: BTreeMap::new(),
             grants: BTreeSet::new(),
             inside: BTreeSet::new(),
+            off: BTreeSet::new(),
             known: false,
         }
     }
@@ -540,6 +563,14 @@ impl<'l> State<'l> {
             Effect::Left(org) => {
                 self.roles.remove(&org);
                 self.inside.retain(|(of, _)| *of != org);
+                self.off.remove(&org);
+                self.known = true;
+            }
+            Effect::Active(org, true) => {
+                self.off.remove(&org);
+            }
+            Effect::Active(org, false) => {
+                self.off.insert(org);
                 self.known = true;
             }
             Effect::Grants(team, true) => {
@@ -570,6 +601,7 @@ impl<'l> State<'l> {
             Lack::Role(role) => *role,
             Lack::Unrevoked
             | Lack::Enabled
+            | Lack::Active
             | Lack::Unexpired(_)
             | Lack::Network(_)
             | Lack::Secret
@@ -583,11 +615,14 @@ impl<'l> State<'l> {
             | Lack::Live
             | Lack::Person => return None,
         };
-        let by_role = self.roles.values().any(|role| *role >= minimum);
+        let by_role = self
+            .roles
+            .iter()
+            .any(|(org, role)| *role >= minimum && !self.off.contains(org));
         let by_team = self
             .inside
             .iter()
-            .any(|(_, team)| self.grants.contains(team));
+            .any(|(org, team)| self.grants.contains(team) && !self.off.contains(org));
         Some(by_role || by_team)
     }
 }

@@ -240,6 +240,38 @@ fn a_wrong_password_is_told_to_the_accounts_auditors() {
 }
 
 #[test]
+fn a_person_who_is_switched_off_is_told_to_the_organisation_that_did_it() {
+    let person = world().person("member");
+    let client = world().with_key(&person.key);
+    let id = client.get("/v1/me").expect(200).string("id");
+    let (member, target) = (format!("/v1/orgs/acme/members/{id}"), format!("user:{id}"));
+    let off = json!({ "disabled": true, "keys": "revoke" });
+    world().owner().patch(&member, &off).expect(200);
+    let revoked = explained(&me(&person.key));
+    assert_eq!(revoked["check"], "revoked");
+    assert_eq!(revoked["event"]["type"], "ApiKeysRevoked", "{revoked}");
+    let by_password = world().anonymous().basic(&person.email, &person.password);
+    let refusal = by_password.get("/v1/me").expect_401(INVALID_PASSWORD);
+    let told = explained(&refusal);
+    assert_eq!(told["check"], "disabled");
+    assert_taken_by(&told, &newest_event("MemberDisabled", &target));
+
+    let other = world().person("member");
+    let client = world().with_key(&other.key);
+    let id = client.get("/v1/me").expect(200).string("id");
+    let off = json!({ "disabled": true });
+    let member = format!("/v1/orgs/acme/members/{id}");
+    world().owner().patch(&member, &off).expect(200);
+    let told = explained(&me(&other.key));
+    assert_eq!(told["check"], "disabled");
+    assert_eq!(told["had"]["standing"], "disabled");
+    assert_taken_by(
+        &told,
+        &newest_event("MemberDisabled", &format!("user:{id}")),
+    );
+}
+
+#[test]
 fn strangers_and_other_organisations_find_nothing() {
     let (_, theirs) = world().other_org();
     let stranger = world().with_key(&theirs.key);

@@ -7,7 +7,7 @@ use keyledger_domain::id::UserId;
 use keyledger_domain::loss::Lack;
 use keyledger_domain::org::Org;
 use keyledger_domain::scope::find_built_in;
-use keyledger_domain::{ApiKey, CredentialId, Refusal, Role, Scope, Timestamp};
+use keyledger_domain::{ApiKey, CredentialId, Directory, Refusal, Role, Scope, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -44,7 +44,7 @@ pub(crate) enum Check {
     WrongSecret,
     /// The key was revoked.
     Revoked,
-    /// The key is switched off.
+    /// The key is switched off, or the person.
     Disabled,
     /// The key's time is over.
     Expired,
@@ -91,7 +91,7 @@ impl Check {
                 "There is a key with this id, but what was shown is not its secret."
             }
             Self::Revoked => "The key was revoked, or what held it was deleted.",
-            Self::Disabled => "The key is switched off.",
+            Self::Disabled => "The key, or the person behind it, is switched off.",
             Self::Expired => "The key's time is over.",
             Self::IpNotAllowed => "The key may not be used from this address.",
             Self::WrongName => "The key does not belong to the service that was named with it.",
@@ -128,8 +128,8 @@ pub(crate) enum Standing {
 }
 
 impl Standing {
-    pub(super) fn of(key: &ApiKey, now: Timestamp) -> Self {
-        match key.standing(now) {
+    pub(super) fn of(directory: &Directory, key: &ApiKey, now: Timestamp) -> Self {
+        match directory.standing_of(key, now) {
             Ok(()) => Self::Good,
             Err(Ended::Revoked) => Self::Revoked,
             Err(Ended::Disabled) => Self::Disabled,
@@ -189,14 +189,21 @@ impl Failed {
     }
 
     /// A key that is no good, at this time and from this address.
-    pub(super) fn key(why: NoGood, now: Timestamp, source: Option<IpAddr>) -> Self {
+    pub(super) fn key(key: &ApiKey, why: NoGood, now: Timestamp, source: Option<IpAddr>) -> Self {
         match why {
             NoGood::NotFound => Self::lacking(Check::WrongSecret, Lack::Secret),
             NoGood::Ended(Ended::Revoked) => Self::lacking(Check::Revoked, Lack::Unrevoked),
+            // The key itself is on: the person behind it is off.
+            NoGood::Ended(Ended::Disabled) if key.disabled_at.is_none() => Self::person_off(),
             NoGood::Ended(Ended::Disabled) => Self::lacking(Check::Disabled, Lack::Enabled),
             NoGood::Ended(Ended::Expired) => Self::lacking(Check::Expired, Lack::Unexpired(now)),
             NoGood::IpNotAllowed => Self::lacking(Check::IpNotAllowed, Lack::Network(source)),
         }
+    }
+
+    /// A person who is switched off everywhere.
+    pub(super) fn person_off() -> Self {
+        Self::lacking(Check::Disabled, Lack::Active)
     }
 
     /// A wrong password.

@@ -108,7 +108,11 @@ impl Decision {
                 })
             }
             Some(Denial::Password(user)) => user.map(|user| Self {
-                failed: Failed::password(),
+                failed: if directory.may_sign_in(user) {
+                    Failed::password()
+                } else {
+                    Failed::person_off()
+                },
                 ..nobody_but(&directory, Actor::User(user))
             }),
             Some(Denial::Refused(refusal)) => Self::of_rule(app, &directory, request, refusal),
@@ -139,14 +143,14 @@ impl Decision {
             Holder::Service { org, .. } | Holder::Entitlement { org, .. } => [org].into(),
         };
         Self {
-            failed: Failed::key(why, now, source),
+            failed: Failed::key(key, why, now, source),
             subject: Subject {
                 actor: holder.actor(),
                 key: Some((key.issued.id, holder)),
                 org: None,
             },
             readers,
-            had: Had::of_key(key, now),
+            had: Had::of_key(directory, key, now),
             ..nobody()
         }
     }
@@ -164,7 +168,7 @@ impl Decision {
             let why = directory.standing_of(key, now).map_err(NoGood::Ended);
             let failed = match why {
                 Ok(()) => Check::CredentialEnded.into(),
-                Err(why) => Failed::key(why, now, source),
+                Err(why) => Failed::key(key, why, now, source),
             };
             return Some(Self {
                 failed,
@@ -174,7 +178,10 @@ impl Decision {
         let known = Known::of(app, directory, request)?;
         let actor = known.authority.actor;
         let org = org_of(directory, request, &known.authority);
-        let mut had = known.key.map_or(Had::ALL, |key| Had::of_key(key, now));
+        let mut had = Had::ALL;
+        if let Some(key) = known.key {
+            had = Had::of_key(directory, key, now);
+        }
         had.role = org.and_then(|org| directory.role_of(actor, org.id));
         had.old_secret = known.old_secret;
         Some(Self {
@@ -271,11 +278,11 @@ impl Had {
         old_secret: false,
     };
 
-    fn of_key(key: &ApiKey, now: Timestamp) -> Self {
+    fn of_key(directory: &Directory, key: &ApiKey, now: Timestamp) -> Self {
         Self {
             scopes: key.scopes.clone(),
             environment: key.issued.environment,
-            standing: Standing::of(key, now),
+            standing: Standing::of(directory, key, now),
             ..Self::ALL
         }
     }
@@ -362,7 +369,8 @@ fn org_of<'d>(
 }
 
 fn readers_of(directory: &Directory, actor: Actor) -> Box<[OrgId]> {
-    let orgs = directory.orgs_of(actor).take(READERS_MAX);
+    // Where somebody was switched off they want to know most of all.
+    let orgs = directory.member_orgs_of(actor).take(READERS_MAX);
     orgs.map(|org| org.id).collect()
 }
 

@@ -13,6 +13,8 @@ use crate::entitlement::EntitlementRevoked;
 use crate::event::Event;
 use crate::loss::{Lack, Loss, LossSearch, Subject};
 use crate::member::{InvitationAccepted, MemberRemoved, MemberRoleChanged};
+use crate::offboarding::{MemberDisabled, MemberEnabled};
+use crate::revocation::{ApiKeysRevoked, RevocationFilter};
 use crate::role::Role;
 use crate::service::{ServiceChanged, ServiceDeleted};
 use crate::team::{TeamChanged, TeamDeleted, TeamMemberRemoved};
@@ -361,6 +363,63 @@ fn who_was_put_out_and_came_back() {
     assert_eq!(
         found(&back, anywhere, right("keys:verify", Role::Member)),
         None
+    );
+}
+
+#[test]
+fn who_was_switched_off() {
+    let switched = |name: &str, on: bool| {
+        let (org, user) = (org("acme"), user(name));
+        if on {
+            Event::MemberEnabled(MemberEnabled { org, user })
+        } else {
+            Event::MemberDisabled(MemberDisabled { org, user })
+        }
+    };
+    let off = world().given(switched("max", false));
+    let max = with_key(&off, "max/full");
+    took(off.clone(), max, Lack::Active);
+    // A key that was switched off itself before the person was off for a while.
+    let before = world().given(disabled("max/full"));
+    let expected = Some(("ApiKeyDisabled", newest(&before)));
+    let back = before
+        .given(switched("max", false))
+        .given(switched("max", true));
+    assert_eq!(found(&back, max, Lack::Enabled), expected);
+    // Where they are off they are nothing.
+    let anywhere = Subject {
+        org: None,
+        ..person("max")
+    };
+    let manages = || right("services:write", Role::Manager);
+    took(off.clone(), anywhere, manages());
+    let back = off.given(switched("max", true));
+    assert_eq!(found(&back, anywhere, manages()), None);
+}
+
+#[test]
+fn many_keys_at_once_and_one_that_lives_again() {
+    let ended = |world: World| {
+        let keys = vec![credential("mia/full"), credential("max/full")];
+        world.given(Event::ApiKeysRevoked(ApiKeysRevoked {
+            org: org("acme"),
+            revocation: revocation("leak"),
+            filter: RevocationFilter::default(),
+            keys,
+        }))
+    };
+    let once = ended(world());
+    let max = with_key(&once, "max/full");
+    took(once.clone(), max, Lack::Unrevoked);
+    let now = Activation::Now { grace_seconds: 0 };
+    let again = once.given(rotated("max/full", "second", now));
+    assert_eq!(found(&again, max, Lack::Unrevoked), None, "it is good");
+    took(
+        again.given(Event::UserKeyRevoked(UserKeyRevoked {
+            key: key_id("max/full"),
+        })),
+        max,
+        Lack::Unrevoked,
     );
 }
 
