@@ -149,6 +149,10 @@ fn n127_of_five_hundred_wrong_logins_at_once_few_are_hashed_and_the_rest_is_told
 fn n127_without_throttles_the_pool_alone_bounds_what_is_hashed() {
     let (statuses, _) = five_hundred(unguarded());
     let hashed = count(&statuses, 401);
-    assert_eq!(hashed + count(&statuses, 503), 500, "{statuses:?}");
+    let others: Vec<&u16> = statuses
+        .iter()
+        .filter(|status| !matches!(status, 401 | 503))
+        .collect();
+    assert!(others.is_empty(), "{others:?}");
     assert!(hashed >= 64, "the queue holds 64, and {hashed} were hashed");
 }

@@ -69,14 +69,18 @@ impl<K: Eq + Hash + Clone> Delays<K> {
         let now = self.ticks.now();
         let none = || Failures {
             count: 0,
-            until: now,
+            until: Nanos::new(0),
         };
         let mut table = self.failures.lock();
         let failures = table.touch(key, now, none);
         failures.count = failures.count.saturating_add(1);
-        // Of two that were under way at once, the longer delay holds.
-        let until = now + Nanos::from(self.growth.after(failures.count));
-        failures.until = failures.until.max(until);
+        let delay = self.growth.after(failures.count);
+        // A failure without a delay sets no time: whoever read the clock a moment before would find
+        // that it has not come yet, and be turned away.
+        if !delay.is_zero() {
+            // Of two that were under way at once, the longer delay holds.
+            failures.until = failures.until.max(now + Nanos::from(delay));
+        }
     }
 
     /// A success: as if there had been no failure.
@@ -87,5 +91,27 @@ impl<K: Eq + Hash + Clone> Delays<K> {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.failures.lock().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_without_a_delay_turns_nobody_away_who_came_a_moment_before() {
+        let growth = Growth {
+            free: NonZeroU32::MAX,
+            longest: Duration::from_mins(1),
+            remembered: Duration::from_hours(1),
+        };
+        let (before, after) = (FakeRelativeClock::default(), FakeRelativeClock::default());
+        after.advance(Duration::from_nanos(1));
+        let mut delays = Delays::new(growth, &Ticks::of_test(&after));
+        delays.failed("key");
+        delays.ticks = Ticks::of_test(&before);
+        assert_eq!(delays.wait(&"key"), None);
     }
 }
