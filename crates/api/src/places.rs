@@ -3,12 +3,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::problem::Problem;
+
+/// How long a place without a job keeps what lies ready for the next.
+const REST_AFTER: Duration = Duration::from_secs(2);
 
 /// What a place keeps from one job to the next. Each place makes its own, on its own thread.
 pub(crate) trait Desk: Default + 'static {
@@ -72,6 +76,15 @@ impl<D: Desk> Places<D> {
     }
 }
 
+/// Waits for the next job, but not for long. Only one thread waits for it; the others wait for the
+/// lock.
+fn wait<D>(queue: &Mutex<Receiver<Job<D>>>) -> Result<Job<D>, RecvTimeoutError> {
+    let queue = queue
+        .try_lock_for(REST_AFTER)
+        .ok_or(RecvTimeoutError::Timeout)?;
+    queue.recv_timeout(REST_AFTER)
+}
+
 /// Does one job after the other until the last [`Places`] is gone.
 fn work_off<D: Desk>(queue: &Mutex<Receiver<Job<D>>>) {
     let mut desk = D::default();
@@ -82,10 +95,18 @@ fn work_off<D: Desk>(queue: &Mutex<Receiver<Job<D>>>) {
             job
         } else {
             desk.tidy();
-            // Only one thread waits for the next job; the others wait for the lock.
-            let next = queue.lock().recv();
-            let Ok(job) = next else { return };
-            job
+            match wait(queue) {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => {
+                    // A server at rest needs no desks; the next job finds a new one.
+                    desk = D::default();
+                    match queue.lock().recv() {
+                        Ok(job) => job,
+                        Err(RecvError) => return,
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         };
         if catch_unwind(AssertUnwindSafe(|| job(&mut desk))).is_err() {
             // Whatever the job left half done goes with its desk.
