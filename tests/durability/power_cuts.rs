@@ -113,7 +113,9 @@ fn every_answered_change_survives_a_power_cut() {
         Err(why) => return skip_loudly("power cuts", &why),
     };
     let cuts = setting::number("KEYLEDGER_CUTS", CUTS);
-    let launch = Launch::new().data_dir(&disk.mount_point.join("data"));
+    let launch = Launch::new()
+        .patient()
+        .data_dir(&disk.mount_point.join("data"));
     let mut trial = Trial::begin(launch, "power cuts");
     for _ in 0..cuts {
         let moment = Duration::from_millis(20 + trial.rng.below(400));

@@ -15,6 +15,9 @@ use crate::refusal::{Field, Noun, Reason, Refusal};
 use crate::scope::built_in;
 use crate::time::Timestamp;
 
+/// The longest time that a policy may name: a hundred years, in seconds.
+const SECONDS_MAX: u64 = 100 * 365 * 24 * 3_600;
+
 /// The shortest time after which idle keys are disabled: an hour, in seconds. Last uses are kept with
 /// seconds of delay, and a minute's policy would switch off what rests between two calls.
 pub const IDLE_SECONDS_MIN: u64 = 3_600;
@@ -202,15 +205,18 @@ impl Directory {
                 .unwrap_or(before.idle_disable_seconds),
             retrievable_keys: command.retrievable_keys.unwrap_or(before.retrievable_keys),
         };
-        let at_least = |field, value: Option<u64>, least| match value {
+        let between = |field, value: Option<u64>, least| match value {
             Some(seconds) if seconds < least => {
                 Err(Refusal::invalid(field, Reason::AtLeast(least)))
             }
+            Some(seconds) if seconds > SECONDS_MAX => {
+                Err(Refusal::invalid(field, Reason::AtMost(SECONDS_MAX)))
+            }
             Some(_) | None => Ok(()),
         };
-        at_least(Field::MaxLifeSeconds, after.max_life_seconds, 1)?;
+        between(Field::MaxLifeSeconds, after.max_life_seconds, 1)?;
         let idle = after.idle_disable_seconds;
-        at_least(Field::IdleDisableSeconds, idle, IDLE_SECONDS_MIN)?;
+        between(Field::IdleDisableSeconds, idle, IDLE_SECONDS_MIN)?;
         if after == before {
             return Ok(None);
         }

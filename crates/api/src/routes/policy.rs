@@ -81,13 +81,13 @@ pub async fn read_policy(
 pub struct ChangedPolicy {
     /// How long a key lives at most from the making of its secret, in seconds; `null` for any time.
     #[serde(default, deserialize_with = "restrictions::given")]
-    #[schema(value_type = Option<u64>, minimum = 1)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 3_153_600_000_u64)]
     max_life_seconds: Option<Option<u64>>,
     /// Whether every new key must end.
     expiry_required: Option<bool>,
     /// How long a key may lie idle until it is switched off, in seconds; `null` for ever.
     #[serde(default, deserialize_with = "restrictions::given")]
-    #[schema(value_type = Option<u64>, minimum = 3600)]
+    #[schema(value_type = Option<u64>, minimum = 3600, maximum = 3_153_600_000_u64)]
     idle_disable_seconds: Option<Option<u64>>,
     /// Whether people may read their keys again.
     retrievable_keys: Option<bool>,
