@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 use tracing::Metadata;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
@@ -42,9 +42,12 @@ fn write_lines(filter: EnvFilter, format: Option<LogFormat>) {
         LogFormat::Pretty => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    // One filter, with a most verbose level: of two in a row, or of one that names none, everybody who
+    // could log a line has to ask first, at every level.
+    let ours = filter_fn(is_ours_or_warns).with_max_level_hint(LevelFilter::TRACE);
+    let filter = filter.and(ours);
     tracing_subscriber::registry()
-        .with(filter)
-        .with(lines.with_filter(filter_fn(is_ours_or_warns)))
+        .with(lines.with_filter(filter))
         .init();
 }
 
