@@ -12,7 +12,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, Request, Response};
+use actix_http::{HttpService, KeepAlive, Request, Response};
 use actix_server::Server;
 use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
@@ -26,8 +26,6 @@ use tokio_rustls::TlsAcceptor;
 use crate::tls::Certificates;
 use crate::watched::{Crowd, Watched};
 
-/// How long a connection may stay idle, in seconds, while there is room for others.
-const KEEP_ALIVE_SECONDS: u64 = 75;
 /// How long the head of a connection's first request may take to arrive.
 const HEAD_SECONDS: u64 = 10;
 /// How long the TLS handshake may take.
@@ -86,7 +84,8 @@ where
                 .into_factory()
                 .map_err(|error| error.into().error_response());
             HttpService::build()
-                .keep_alive(Duration::from_secs(KEEP_ALIVE_SECONDS))
+                // Idle connections are closed where they are watched.
+                .keep_alive(KeepAlive::Os)
                 .client_request_timeout(Duration::from_secs(HEAD_SECONDS))
                 .client_disconnect_timeout(Duration::from_secs(DISCONNECT_SECONDS))
                 .local_addr(address)

@@ -5,7 +5,8 @@
 //! not taken would each hold their connection until the peer tires. So the connection itself looks
 //! every few seconds what became of it. It knows bytes and no HTTP, and that is enough: whoever has
 //! sent something must have got something within [`UNANSWERED_SECONDS`], and whoever is being sent
-//! something must take it.
+//! something must take it. Idleness is seen here too: the framework would set a timer behind every
+//! answer and take it back at the next request.
 
 use core::pin::Pin;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -27,6 +28,10 @@ pub(crate) const STALLED_SECONDS: u64 = 10;
 /// What a peer must take of a waiting answer between two looks, in bytes.
 const TAKEN_BYTES: usize = 1024;
 
+/// How long a connection may stay idle while there is room for others.
+pub(crate) const KEEP_ALIVE_SECONDS: u64 = 75;
+
+const KEEP_ALIVE_TICKS: u64 = KEEP_ALIVE_SECONDS / TICK_SECONDS;
 const UNANSWERED_TICKS: u64 = UNANSWERED_SECONDS / TICK_SECONDS;
 const STALLED_TICKS: u64 = STALLED_SECONDS / TICK_SECONDS;
 
@@ -79,6 +84,8 @@ pub(crate) struct Watched<C> {
     timer: Pin<Box<Sleep>>,
     /// Whether the timer knows whom to wake.
     is_set: bool,
+    /// Whether it was found idle: then it is read to its end.
+    is_over: bool,
     doings: Doings,
 }
 
@@ -97,6 +104,19 @@ struct Doings {
     unanswered_ticks: u64,
     /// Looks that found that too little was taken, each for a whole tick.
     stalled_ticks: u64,
+    /// Looks that found that nothing happened and nothing is awaited.
+    idle_ticks: u64,
+}
+
+/// What a look comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// The connection may live on.
+    Fine,
+    /// Nobody needs it: it ends as if the peer had ended it.
+    Idle,
+    /// The peer dawdles: it is cut off.
+    Dawdling,
 }
 
 impl Doings {
@@ -113,9 +133,12 @@ impl Doings {
         self.written_bytes += bytes;
     }
 
-    /// A look: whether the connection may live on.
-    fn tick(&mut self, is_dense: bool) -> bool {
-        let is_idle = !(self.is_busy || self.is_unanswered || self.is_blocked);
+    fn tick(&mut self, is_dense: bool) -> Look {
+        if self.is_busy || self.is_unanswered || self.is_blocked {
+            self.idle_ticks = 0;
+        } else {
+            self.idle_ticks += 1;
+        }
         self.unanswered_ticks += u64::from(self.is_unanswered);
         if self.is_blocked && self.written_bytes < TAKEN_BYTES {
             self.stalled_ticks += 1;
@@ -124,9 +147,14 @@ impl Doings {
         }
         self.is_busy = false;
         self.written_bytes = 0;
-        self.unanswered_ticks <= UNANSWERED_TICKS
-            && self.stalled_ticks < STALLED_TICKS
-            && !(is_idle && is_dense)
+        if self.unanswered_ticks > UNANSWERED_TICKS || self.stalled_ticks >= STALLED_TICKS {
+            return Look::Dawdling;
+        }
+        let idle_ticks_max = if is_dense { 0 } else { KEEP_ALIVE_TICKS };
+        if self.idle_ticks > idle_ticks_max {
+            return Look::Idle;
+        }
+        Look::Fine
     }
 }
 
@@ -138,6 +166,7 @@ impl<C> Watched<C> {
             place: Place::take(crowd),
             timer: Box::pin(sleep(Duration::from_secs(TICK_SECONDS))),
             is_set: false,
+            is_over: false,
             doings: Doings::default(),
         }
     }
@@ -149,8 +178,10 @@ impl<C> Watched<C> {
         }
         self.is_set = true;
         while self.timer.as_mut().poll(context).is_ready() {
-            if !self.doings.tick(self.place.0.is_dense()) {
-                return Err(io::ErrorKind::TimedOut.into());
+            match self.doings.tick(self.place.0.is_dense()) {
+                Look::Fine => {}
+                Look::Idle => self.is_over = true,
+                Look::Dawdling => return Err(io::ErrorKind::TimedOut.into()),
             }
             let next = Instant::now() + Duration::from_secs(TICK_SECONDS);
             self.timer.as_mut().reset(next);
@@ -175,6 +206,9 @@ impl<C: AsyncRead + Unpin> AsyncRead for Watched<C> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.watch(context)?;
+        if this.is_over {
+            return Poll::Ready(Ok(()));
+        }
         let filled = buffer.filled().len();
         let read = Pin::new(&mut this.connection).poll_read(context, buffer);
         if buffer.filled().len() > filled {
@@ -236,7 +270,7 @@ mod tests {
         (0..100)
             .take_while(|_| {
                 between(&mut doings);
-                doings.tick(is_dense)
+                doings.tick(is_dense) == Look::Fine
             })
             .count()
     }
@@ -266,9 +300,18 @@ mod tests {
     }
 
     #[test]
-    fn n126_idle_connections_go_only_where_it_is_dense() {
-        assert_eq!(looks(false, |_| ()), 100);
+    fn n126_idle_connections_go_after_their_time_or_where_it_is_dense() {
+        assert_eq!(looks(false, |_| ()), 15);
         assert_eq!(looks(true, |_| ()), 0);
+        let mut looked = 0;
+        let now_and_then = |doings: &mut Doings| {
+            looked += 1;
+            if looked % 15 == 0 {
+                doings.read();
+                doings.wrote(100);
+            }
+        };
+        assert_eq!(looks(false, now_and_then), 100);
         let mut crowd = Crowd::new(8);
         for (open, is_dense) in [(0, false), (6, false), (7, true)] {
             *crowd.open.get_mut() = open;
@@ -293,5 +336,18 @@ mod tests {
         assert_eq!(crowd.open.load(Ordering::Relaxed), 1);
         drop(watched);
         assert_eq!(crowd.open.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_read_to_its_end() {
+        use tokio::io::AsyncReadExt;
+        let (_near, far) = tokio::io::duplex(64);
+        let mut watched = Watched::new(far, Arc::new(Crowd::new(100)));
+        let begun = Instant::now();
+        let mut read = Vec::new();
+        assert_eq!(watched.read_to_end(&mut read).await.unwrap(), 0);
+        let seconds = begun.elapsed().as_secs();
+        let limit = KEEP_ALIVE_SECONDS + TICK_SECONDS;
+        assert!((KEEP_ALIVE_SECONDS..=limit).contains(&seconds), "{seconds}");
     }
 }
