@@ -2,12 +2,14 @@
 //! and how a look-up is.
 
 use actix_web::HttpResponse;
+use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use keyledger_domain::Position;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::json;
 use crate::problem::Problem;
 
 const KEYLEDGER_POSITION: HeaderName = HeaderName::from_static("keyledger-position");
@@ -43,7 +45,7 @@ const LOOK_UP_BYTES: usize = 1_000;
 /// 500 if it cannot be written as JSON.
 pub(crate) fn write(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::with_capacity(LOOK_UP_BYTES);
-    serde_json::to_writer(&mut bytes, body).map_err(|_| Problem::internal())?;
+    json::append(&mut bytes, body).map_err(|_| Problem::internal())?;
     Ok(bytes)
 }
 
@@ -51,9 +53,9 @@ pub(crate) fn write(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
 pub(crate) fn found(bytes: Vec<u8>) -> HttpResponse {
     // The framework's own `json` formats the media type anew for every answer.
     let media_type = HeaderValue::from_static("application/json");
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, media_type))
-        .body(bytes)
+    let mut response = HttpResponse::with_body(StatusCode::OK, BoxBody::new(bytes));
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    response
 }
 
 /// The most things on a page.

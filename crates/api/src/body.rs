@@ -215,6 +215,10 @@ pub(crate) fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
         .headers()
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
+    // What nearly everybody writes.
+    if given == Some("application/json") {
+        return Ok(());
+    }
     let essence = given
         .unwrap_or_default()
         .split(';')

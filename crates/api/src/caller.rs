@@ -277,7 +277,7 @@ fn find(request: &HttpRequest, origin: &Origin) -> Result<Found, Problem> {
     })
 }
 
-fn app_of(request: &HttpRequest) -> &web::Data<App> {
+pub(crate) fn app_of(request: &HttpRequest) -> &web::Data<App> {
     request.app_data().expect("every route has the application")
 }
 

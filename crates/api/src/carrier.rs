@@ -51,11 +51,12 @@ impl<'r> Carried<'r> {
         if values.next().is_some() {
             return Err(Problem::several_credentials());
         }
-        let text = value.to_str().map_err(|_| Problem::invalid_token())?;
+        let bytes = value.as_bytes();
         // Lists of credentials, joined by somebody on the way.
-        if text.contains(',') {
+        if bytes.contains(&b',') {
             return Err(Problem::several_credentials());
         }
+        let text = core::str::from_utf8(bytes).map_err(|_| Problem::invalid_token())?;
         if !authorization {
             return Ok(Self::Key(text));
         }

@@ -21,6 +21,7 @@ use pin_project_lite::pin_project;
 
 use crate::cors::Leave;
 use crate::decisions::{self, DecisionId};
+use crate::direct::{self, Direct};
 use crate::gate::Gate;
 use crate::limits;
 use crate::panicked::{self, caught};
@@ -107,6 +108,21 @@ pub struct EdgeService<S> {
     gate: Rc<Gate>,
 }
 
+impl<S, B> EdgeService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    fn begin(&self, request: ServiceRequest) -> Answering<S::Future> {
+        match direct::begin(request) {
+            Ok(direct) => Answering::Directly { direct },
+            Err(request) => {
+                let routed = self.inner.call(request);
+                Answering::Routed { routed }
+            }
+        }
+    }
+}
+
 impl<S, B> Service<ServiceRequest> for EdgeService<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
@@ -125,7 +141,7 @@ where
         drop_trailing_slash(&mut request);
         let (leave, inner, refused) = match self.gate.admit(&mut request) {
             Ok(leave) => {
-                let call = caught(|| passage::follow(id, self.inner.call(request)));
+                let call = caught(|| passage::follow(id, self.begin(request)));
                 (leave, call.ok(), None)
             }
             Err(refusal) => (Leave::default(), None, Some(Box::new((request, *refusal)))),
@@ -141,6 +157,34 @@ where
 }
 
 pin_project! {
+    // The answer of whoever answers.
+    #[project = AnsweringProjection]
+    enum Answering<F> {
+        Directly { direct: Direct },
+        Routed { #[pin] routed: F },
+    }
+}
+
+impl<F, B> Future for Answering<F>
+where
+    F: Future<Output = Result<ServiceResponse<B>, Error>>,
+{
+    type Output = Result<ServiceResponse<EitherBody<B>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            AnsweringProjection::Directly { direct } => direct
+                .as_mut()
+                .poll(context)
+                .map_ok(ServiceResponse::map_into_right_body),
+            AnsweringProjection::Routed { routed } => routed
+                .poll(context)
+                .map_ok(ServiceResponse::map_into_left_body),
+        }
+    }
+}
+
+pin_project! {
     /// The answer on its way. Named rather than boxed: a box for every request is time.
     pub struct Answer<F> {
         id: RequestId,
@@ -148,7 +192,7 @@ pin_project! {
         leave: Leave,
         // Nothing where the gate refused, or where the very call panicked.
         #[pin]
-        inner: Option<Followed<F>>,
+        inner: Option<Followed<Answering<F>>>,
         // A request that the gate refused, and its answer; nobody inside has seen it.
         refused: Option<Box<(ServiceRequest, HttpResponse)>>,
     }
@@ -172,7 +216,7 @@ where
             let Ok(answered) = answered else {
                 return Poll::Ready(Err(panicked_answer(*this.id, this.gate)));
             };
-            task::ready!(answered)?.map_into_left_body()
+            task::ready!(answered)?
         } else if let Some(refused) = this.refused.take() {
             let (request, refusal) = *refused;
             request.into_response(refusal).map_into_right_body()

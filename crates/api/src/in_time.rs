@@ -27,18 +27,37 @@ impl From<Late> for Problem {
     }
 }
 
-/// The time that a body still has. Nearly every body is there already when it is asked for, so the
-/// timer is made only for one that is not.
+/// The time that a body still has. Nearly every body comes in one packet with its head, and the
+/// framework hands it on between the first time it is asked for and the second; so the timer is made
+/// only for one that is missed twice.
 #[derive(Default)]
-pub(crate) struct TimeLeft(Option<Pin<Box<Sleep>>>);
+pub(crate) enum TimeLeft {
+    /// It was not missed yet.
+    #[default]
+    Unasked,
+    /// It was missed once, and another turn was asked for at once.
+    AnotherTurn,
+    /// It was missed again.
+    Until(Pin<Box<Sleep>>),
+}
 
 impl TimeLeft {
     /// To be asked whenever the body is missed.
     pub(crate) fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<Late> {
-        let timer = self
-            .0
-            .get_or_insert_with(|| Box::pin(sleep(Duration::from_secs(BODY_SECONDS))));
-        timer.as_mut().poll(context).map(|()| Late)
+        match self {
+            Self::Unasked => {
+                *self = Self::AnotherTurn;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Self::AnotherTurn => {
+                let mut timer = Box::pin(sleep(Duration::from_secs(BODY_SECONDS)));
+                let late = timer.as_mut().poll(context).map(|()| Late);
+                *self = Self::Until(timer);
+                late
+            }
+            Self::Until(timer) => timer.as_mut().poll(context).map(|()| Late),
+        }
     }
 }
 

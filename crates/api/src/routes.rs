@@ -34,8 +34,10 @@ pub mod user_keys;
 pub mod user_tokens;
 pub mod workspaces;
 
-/// The hot path, in front of the table: actix looks for an address in the order of this page.
+/// The hot path, which is not looked for in this table: see [`direct`](crate::direct).
 pub(crate) const VERIFY: &str = "/v1/keys/verify";
+/// The other look-up that is answered directly.
+pub(crate) const ME: &str = "/v1/me";
 
 /// The addresses of each resource, the canonical one first; the definition lists them all.
 pub(crate) mod paths {
@@ -87,7 +89,7 @@ pub(crate) mod paths {
 
     pub(crate) const VERIFY: Paths = &[super::VERIFY];
     pub(crate) const KEY_USAGE: Paths = &["/v1/keys/{id}/usage"];
-    pub(crate) const ME: Paths = &["/v1/me", "/api/v1/users/me"];
+    pub(crate) const ME: Paths = &[super::ME, "/api/v1/users/me"];
     pub(crate) const SELF: Paths = &["/v1/user/self", "/user/self"];
     pub(crate) const USER: Paths = &["/v1/user", "/user"];
     pub(crate) const PASSWORD: Paths = &["/v1/user/password"];

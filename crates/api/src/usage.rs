@@ -89,11 +89,12 @@ pub(crate) struct BuiltInSet(u64);
 impl BuiltInSet {
     /// Adds a scope. Gives whether it is a built-in one.
     pub(crate) fn add(&mut self, name: &str) -> bool {
-        let found = BUILT_IN.binary_search_by(|entry| entry.name.cmp(name));
-        if let Ok(index) = found {
+        // Nearly all differ in length: a scan beats a search.
+        let found = BUILT_IN.iter().position(|entry| entry.name == name);
+        if let Some(index) = found {
             self.0 |= 1 << index;
         }
-        found.is_ok()
+        found.is_some()
     }
 
     fn names(self) -> impl Iterator<Item = &'static str> {
@@ -128,26 +129,28 @@ pub(crate) struct Showing<'a> {
     pub(crate) asked: Asked<'a>,
 }
 
-/// What is known of one key.
+/// What is known of one key. In this order, so that a use touches two lines of the cache and not five:
+/// first what every use reads or writes, then the counters with those of good uses first, then the rest.
 #[derive(Default)]
+#[repr(C)]
 struct KeyUse {
     last_at: Option<Timestamp>,
-    source: Option<IpAddr>,
-    asker: Option<Actor>,
-    agent: String,
-    /// The networks that the ledger was told of since the start, or knew already.
-    networks: Vec<Network>,
-    /// Whether it was told of any use at all.
-    noted: bool,
     built_in: BuiltInSet,
-    added: Vec<Box<str>>,
-    unasked: bool,
-    overflowed: bool,
-    /// What was counted in `hour` and is not stored yet.
-    pending: Counts,
     hour: u32,
     /// Whether it is in the list of what has to be written.
     is_listed: bool,
+    /// Whether it was told of any use at all.
+    noted: bool,
+    unasked: bool,
+    overflowed: bool,
+    asker: Option<Actor>,
+    source: Option<IpAddr>,
+    /// What was counted in `hour` and is not stored yet.
+    pending: Counts,
+    agent: String,
+    /// The networks that the ledger was told of since the start, or knew already.
+    networks: Vec<Network>,
+    added: Vec<Box<str>>,
 }
 
 impl KeyUse {
