@@ -3,13 +3,17 @@
 //! Each proxy adds the address of whoever spoke to it at the right end of `X-Forwarded-For`, or as
 //! the last element of `Forwarded` (RFC 7239 §4). So the list is read from the right, as long as
 //! what stands there is a listed proxy; the first that is none is the client. What is left of it
-//! the client may have written itself, and it is not even looked at.
+//! the client may have written itself: no address there is believed. In `Forwarded` it must be well
+//! written all the same (see [`forwarded`]), since its quotes reach over what stands behind.
+
+mod forwarded;
 
 use core::net::{IpAddr, SocketAddr};
 
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+use self::forwarded::NotForwarded;
 use crate::problem::Problem;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -53,81 +57,73 @@ impl TrustedProxies {
             return Ok(None);
         }
         let (forwarded, listed) = (one(headers, FORWARDED)?, one(headers, X_FORWARDED_FOR)?);
-        let hops: Vec<&str> = match (forwarded, listed) {
+        let client = match (forwarded, listed) {
             (None, None) => return Ok(None),
-            (Some(_), Some(_)) => {
-                return Err(unreadable("Forwarded and X-Forwarded-For were both sent"));
+            (Some(_), Some(_)) => Err(Unclear::Both),
+            (Some(forwarded), None) => {
+                let hops = forwarded::nodes(forwarded).map_err(Unclear::Forwarded)?;
+                let hops = hops.iter().rev();
+                let hops = hops.map(|hop| hop.as_deref().and_then(node));
+                self.farthest(hops).ok_or(Unclear::NoAddress(FORWARDED))
             }
-            (Some(forwarded), None) => split_outside_quotes(forwarded, ',').collect(),
-            (None, Some(listed)) => listed.split(',').collect(),
+            (None, Some(listed)) => {
+                let hops = listed.rsplit(',').map(|hop| node(hop.trim()));
+                self.farthest(hops)
+                    .ok_or(Unclear::NoAddress(X_FORWARDED_FOR))
+            }
         };
+        Ok(Some(SocketAddr::new(client?, 0)))
+    }
+
+    /// The first that is no listed proxy, or else the last of them all; none if one on the way there
+    /// cannot be read.
+    fn farthest(&self, hops: impl Iterator<Item = Option<IpAddr>>) -> Option<IpAddr> {
         let mut farthest = None;
-        for hop in hops.iter().rev() {
-            let address = if forwarded.is_some() {
-                forwarded_for(hop)
-            } else {
-                node(hop.trim())
-            };
-            let address = address.ok_or_else(|| unreadable("an address could not be read"))?;
-            farthest = Some(address);
-            if !self.holds(address) {
+        for hop in hops {
+            farthest = Some(hop?);
+            if farthest.is_some_and(|address| !self.holds(address)) {
                 break;
             }
         }
-        Ok(farthest.map(|address| SocketAddr::new(address, 0)))
+        farthest
     }
 }
 
-fn unreadable(what: &str) -> Problem {
-    Problem::unreadable(format!(
-        "The proxy in front of this server is not clear: {what}."
-    ))
+/// Why it cannot be said where a request came from.
+#[derive(Debug, thiserror::Error)]
+enum Unclear {
+    #[error("Forwarded and X-Forwarded-For were both sent, and may say different things")]
+    Both,
+    #[error("{0} was sent twice, and may say different things")]
+    Twice(HeaderName),
+    #[error("{0} is not text")]
+    NotText(HeaderName),
+    #[error("Forwarded is not written as RFC 7239 section 4 says: {0}")]
+    Forwarded(NotForwarded),
+    #[error("{0} has no address where that of a client or of a proxy must stand")]
+    NoAddress(HeaderName),
 }
 
-fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Problem> {
+impl From<Unclear> for Problem {
+    fn from(why: Unclear) -> Self {
+        Self::unreadable(format!(
+            "{why}. Send neither header yourself; the proxy in front of this server must send one of \
+             them, and take away or append to what its clients sent."
+        ))
+    }
+}
+
+fn one(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Unclear> {
     let mut values = headers.get_all(&name);
     let Some(value) = values.next() else {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(unreadable("a header was sent twice"));
+        return Err(Unclear::Twice(name));
     }
     HeaderValue::to_str(value)
         .map(Some)
-        .map_err(|_| unreadable("a header is not text"))
-}
-
-/// The parts of a text between separators that do not stand in a quoted string (RFC 9110 §5.6.4).
-fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    text.split(move |c: char| {
-        if is_escaped {
-            is_escaped = false;
-        } else if is_quoted && c == '\\' {
-            is_escaped = true;
-        } else if c == '"' {
-            is_quoted = !is_quoted;
-        } else {
-            return c == separator && !is_quoted;
-        }
-        false
-    })
-}
-
-/// The address in one element of `Forwarded`: exactly one `for`, as a token or a quoted string.
-fn forwarded_for(element: &str) -> Option<IpAddr> {
-    let mut nodes = split_outside_quotes(element, ';')
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| name.eq_ignore_ascii_case("for"))
-        .map(|(_, value)| value);
-    let value = nodes.next()?;
-    if nodes.next().is_some() {
-        return None;
-    }
-    let bare = value
-        .strip_prefix('"')
-        .map_or(Some(value), |rest| rest.strip_suffix('"'))?;
-    node(bare)
+        .map_err(|_| Unclear::NotText(name))
 }
 
 /// An address, with a port or without. `unknown` and names that hide the address (RFC 7239 §6.2,
@@ -222,6 +218,10 @@ mod tests {
             // A separator inside quotes, written by the client, makes no element of its own.
             ("for=192.0.2.43;host=\"a, for=1.2.3.4\"", "192.0.2.43"),
             ("host=\"\\\", for=1.2.3.4\", for=192.0.2.43", "192.0.2.43"),
+            // What a client left of the proxy says is well written, and believed all the same not.
+            ("for=unknown, for=_hidden, for=192.0.2.43", "192.0.2.43"),
+            (", proto=x, for=192.0.2.43", "192.0.2.43"),
+            ("for=\"192.0.\\2.43\"", "192.0.2.43"),
         ] {
             let headers = [("Forwarded", forwarded)];
             assert_eq!(
@@ -229,6 +229,58 @@ mod tests {
                 Ok(expected.into()),
                 "{forwarded}"
             );
+        }
+    }
+
+    #[test]
+    fn n106_a_client_cannot_swallow_the_element_that_the_proxy_appends() {
+        for written in [
+            "for=1.2.3.4;x=\"",
+            "for=1.2.3.4;x=\\\"",
+            "for=1.2.3.4;x=\"\\",
+            "for=1.2.3.4;x=\"\\\"",
+            "host=\"a\\\"",
+            "for=1.2.3.4, x=\"a\"b\"",
+            "for=1.2.3.4;x",
+            "for=1.2.3.4;x=",
+            "for=1.2.3.4 x=\"",
+            "for=\"1.2.3.4",
+            "\"",
+            "\\",
+            "'\"",
+        ] {
+            for appended in [
+                "for=198.51.100.9",
+                "for=\"198.51.100.9\"",
+                "for=198.51.100.9;host=\"keys.example\"",
+                "for=198.51.100.9;host=\", for=1.2.3.4;x=\"",
+                "for=198.51.100.9, for=10.0.0.2",
+            ] {
+                let value = format!("{written}, {appended}");
+                let found = client("10.0.0.1", &[("Forwarded", &value)]);
+                assert_eq!(found, Err(()), "{value}");
+            }
+        }
+    }
+
+    #[test]
+    fn n106_a_refusal_names_the_header_and_says_what_to_do() {
+        for (headers, named) in [
+            (vec![("Forwarded", "for=1.1.1.1;x=\"")], "Forwarded is not"),
+            (vec![("Forwarded", "proto=https")], "forwarded has no"),
+            (vec![("X-Forwarded-For", "junk")], "x-forwarded-for has no"),
+        ] {
+            let request = headers.iter().fold(TestRequest::get(), |request, header| {
+                request.append_header(*header)
+            });
+            let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+            let peer = "10.0.0.1:4711".parse().unwrap();
+            let problem = proxies
+                .client(peer, request.to_http_request().headers())
+                .unwrap_err();
+            let words = problem.detail();
+            assert!(words.starts_with(named), "{words}");
+            assert!(words.contains("Send neither header yourself"), "{words}");
         }
     }
 

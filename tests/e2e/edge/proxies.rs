@@ -56,6 +56,16 @@ fn n139_a_listed_proxy_is_believed_and_refused_when_it_contradicts_itself() {
         .header("Forwarded", "for=203.0.113.7")
         .get("/v1/me")
         .expect(400);
+    // An open quote of the client's would swallow what the proxy appends.
+    for written in [
+        "for=203.0.113.7;x=\"",
+        "for=203.0.113.7;x=\\\"",
+        "host=\"a\\\"",
+    ] {
+        let value = format!("{written}, for=198.51.100.9");
+        let refused = key.header("Forwarded", &value).get("/v1/me").expect(400);
+        assert!(refused.contains("RFC 7239"), "n106: {refused:?}");
+    }
     // Neither host nor scheme are taken from there.
     let other = world.anonymous().header("X-Forwarded-Host", "evil.example");
     let page = other
