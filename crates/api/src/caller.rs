@@ -381,27 +381,25 @@ impl App {
         password: Password,
         origin: &Origin,
     ) -> Result<Caller, Problem> {
-        let account = self.account(username);
-        let hash = account.as_ref().map(|(_, hash)| hash.clone());
-        let attempt = self.throttles().attempt(username, origin.source);
+        let (person, hash) = self.account(username);
+        let attempt = self.throttles().attempt(username, person, origin.source);
         let good = self.passwords().check(password, hash, attempt).await?;
-        match account {
-            Some((user, _)) if good => Ok(Caller::with_password(Actor::User(user), origin.clone())),
-            Some(_) | None => {
-                // Also whose account is switched off, for their auditors.
-                let named = user_named(&self.directory(), username).map(|user| user.id);
-                Err(Problem::invalid_password().because(Denial::Password(named)))
-            }
+        match person {
+            Some(user) if good => Ok(Caller::with_password(Actor::User(user), origin.clone())),
+            // Also whose account is switched off, for their auditors.
+            named => Err(Problem::invalid_password().because(Denial::Password(named))),
         }
     }
 
-    /// The account with this email address or slug, and its hash.
-    fn account(&self, username: &str) -> Option<(UserId, PasswordHash)> {
+    /// Whose account has this email address or slug, and the hash of its password, if it may sign in.
+    fn account(&self, username: &str) -> (Option<UserId>, Option<PasswordHash>) {
         let directory = self.directory();
+        let user = user_named(&directory, username);
         // Who is switched off everywhere is told what a stranger is told, after the same work.
-        let user =
-            user_named(&directory, username).filter(|user| directory.may_sign_in(user.id))?;
-        Some((user.id, user.password.known()?.clone()))
+        let hash = user
+            .filter(|user| directory.may_sign_in(user.id))
+            .and_then(|user| user.password.known().cloned());
+        (user.map(|user| user.id), hash)
     }
 }
 

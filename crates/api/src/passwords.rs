@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::hash_memory::HashMemory;
 use crate::places::Places;
 use crate::problem::Problem;
-use crate::throttles::Attempt;
+use crate::throttles::{Attempt, Look};
 
 /// The shortest password that is taken, in characters (ASVS 6.2.1).
 pub const PASSWORD_CHARS_MIN: usize = 8;
@@ -84,7 +84,8 @@ impl Passwords {
             .await?
     }
 
-    /// Whether this is the password. Without an account the same work is done, for nothing.
+    /// Whether this is the password. Without an account the same work is done, for nothing; and so it
+    /// is when too many were wrong under another name of the account.
     ///
     /// # Errors
     /// 503 when too many wait; 429, without any work, when there were too many wrong ones.
@@ -103,7 +104,8 @@ impl Passwords {
             .work(BUSY, move |memory| {
                 // Those who stood before this one in the queue may have failed meanwhile: of many
                 // that come at once, no more are hashed than of as many in turn.
-                attempt.admit()?;
+                let look = attempt.admit()?;
+                let account = account.filter(|_| look == Look::Compare);
                 let phc = account.as_ref().map_or(NOBODY, PasswordHash::as_phc);
                 let matches = memory.matches(password.0.as_bytes(), phc);
                 let matches = matches.unwrap_or_else(|error| {
@@ -114,7 +116,7 @@ impl Passwords {
                 if good {
                     attempt.succeeded();
                 } else {
-                    attempt.failed();
+                    attempt.failed(look);
                 }
                 Ok(good)
             })
@@ -126,12 +128,14 @@ impl Passwords {
 mod tests {
     use std::sync::Arc;
 
+    use keyledger_domain::id::UserId;
+
     use super::*;
     use crate::throttles::{ThrottleSettings, Throttles, Ticks};
 
     fn attempt() -> Attempt {
         let throttles = Throttles::new(&ThrottleSettings::DEFAULT, [1; 32], &Ticks::from_now());
-        Arc::new(throttles).attempt("ada@example.com", None)
+        Arc::new(throttles).attempt("ada@example.com", None, None)
     }
 
     fn password(text: &str) -> Password {
@@ -190,14 +194,33 @@ mod tests {
         let passwords = Passwords::new(1, SystemRandom::new());
         let throttles = Throttles::new(&ThrottleSettings::DEFAULT, [1; 32], &Ticks::from_now());
         let throttles = Arc::new(throttles);
-        let attempt = || throttles.attempt("ada@example.com", None);
+        let attempt = || throttles.attempt("ada@example.com", None, None);
         for _ in 0..5 {
-            attempt().failed();
+            attempt().failed(Look::Compare);
         }
         let refused = passwords
             .check(password("a password"), None, attempt())
             .await;
         assert_eq!(refused.unwrap_err().retry_after(), Some("1"));
         assert_eq!(hashes(&passwords).await, 0);
+    }
+
+    #[actix_web::test]
+    async fn n090_what_is_withheld_is_the_same_work_and_wrong_even_if_it_is_right() {
+        let passwords = Passwords::new(1, SystemRandom::new());
+        let right = "a long passphrase 7";
+        let known = passwords.hash(password(right)).await.unwrap();
+        let throttles = Throttles::new(&ThrottleSettings::DEFAULT, [1; 32], &Ticks::from_now());
+        let throttles = Arc::new(throttles);
+        let person = Some(UserId::from_bytes([7; 16]));
+        let by = |name: &str| throttles.attempt(name, person, None);
+        // Twelve of them: the delay is two minutes by now, longer than this test takes.
+        for _ in 0..12 {
+            by("ada@example.com").failed(Look::Compare);
+        }
+        let before = hashes(&passwords).await;
+        let checked = passwords.check(password(right), Some(known), by("ada"));
+        assert!(!checked.await.unwrap());
+        assert_eq!(hashes(&passwords).await, before + 1);
     }
 }

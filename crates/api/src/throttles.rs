@@ -1,13 +1,19 @@
 //! What whoever guesses gets: growing delays for passwords, a budget for wrong keys.
 //!
 //! ```text
-//! password   per account        growing delay   from addresses that the account was never used from
+//! password   per name           growing delay   from addresses that the account was never used from
+//!            per account        the same        beyond it, what is said is not compared
 //!            per account there  growing delay   from an address at which it was right before
 //!            per source         growing delay   an IPv4 address, an IPv6 /64
 //!            per network        budget an hour  an IPv4 /24, an IPv6 /48
 //!            everywhere         budget an hour
 //! wrong key  per source, per id budget          right keys are not asked for either
 //! ```
+//!
+//! A person has two names to log in with, an email address and a slug, and guesses at one account
+//! under both share what it bears. Whoever has sent too many under the one is not told to wait under
+//! the other, which would tell that the two belong together and so that there is the account: they
+//! get the answer to a wrong password, after the same work, and the password was not compared.
 //!
 //! Only failures are counted. All of it is in memory, bounded in count, keyed by hashes instead of
 //! names, and told the time by the monotonic clock; a restart forgets it. Nobody can lock somebody
@@ -28,6 +34,7 @@ use std::sync::Arc;
 
 use governor::Quota;
 use ipnet::IpNet;
+use keyledger_domain::id::UserId;
 use keyledger_domain::text::Email;
 use keyledger_domain::{CredentialId, credential};
 
@@ -100,14 +107,15 @@ impl From<Wait> for Problem {
     }
 }
 
-/// An account by a keyed hash of its name, so that memory holds no names, and so that nobody can
-/// look for two that fall together. An account that does not exist has one too.
+/// A name or an account by a keyed hash, so that memory holds no names, and so that nobody can look
+/// for two that fall together. An account that does not exist has one too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AccountTag([u8; 16]);
 
 /// The counts.
 pub(crate) struct Throttles {
     names: [u8; 32],
+    typed: Delays<AccountTag>,
     accounts: Delays<AccountTag>,
     known_pairs: Delays<(AccountTag, IpNet)>,
     sources: Delays<IpNet>,
@@ -133,6 +141,7 @@ impl Throttles {
             .allow_burst(settings.wrong_keys_burst);
         Self {
             names,
+            typed: Delays::new(delays(free), ticks),
             accounts: Delays::new(delays(free), ticks),
             known_pairs: Delays::new(delays(free), ticks),
             sources: Delays::new(delays(settings.login_source_failures_free), ticks),
@@ -147,13 +156,24 @@ impl Throttles {
         }
     }
 
-    /// Somebody is about to say a password.
-    pub(crate) fn attempt(self: &Arc<Self>, username: &str, source: Option<IpAddr>) -> Attempt {
-        let account = self.account_tag(username);
+    /// Somebody is about to say a password. `person` is whose account has the name, if anybody's.
+    pub(crate) fn attempt(
+        self: &Arc<Self>,
+        username: &str,
+        person: Option<UserId>,
+        source: Option<IpAddr>,
+    ) -> Attempt {
+        let typed = self.tag_of_name(username);
+        // The same work with and without an account.
+        let account = match person {
+            Some(person) => self.tag(b"person", &person.to_bytes()),
+            None => self.tag(b"nobody", &typed.0),
+        };
         let source = Source::of(source);
         Attempt {
             is_known: self.known.holds(account, source.address),
             throttles: Arc::clone(self),
+            typed,
             account,
             source,
         }
@@ -183,13 +203,17 @@ impl Throttles {
         }
     }
 
-    fn account_tag(&self, username: &str) -> AccountTag {
-        let mut hasher = blake3::Hasher::new_keyed(&self.names);
+    fn tag_of_name(&self, username: &str) -> AccountTag {
         // As look-ups read it: the case of an address does not matter.
         match username.parse::<Email>() {
-            Ok(email) => hasher.update(email.as_str().as_bytes()),
-            Err(_) => hasher.update(username.as_bytes()),
-        };
+            Ok(email) => self.tag(b"typed ", email.as_str().as_bytes()),
+            Err(_) => self.tag(b"typed ", username.as_bytes()),
+        }
+    }
+
+    fn tag(&self, kind: &[u8; 6], name: &[u8]) -> AccountTag {
+        let mut hasher = blake3::Hasher::new_keyed(&self.names);
+        hasher.update(kind).update(name);
         let mut tag = [0; 16];
         hasher.finalize_xof().fill(&mut tag);
         AccountTag(tag)
@@ -225,38 +249,61 @@ impl Source {
 /// place itself, by when those before it may have failed.
 pub(crate) struct Attempt {
     throttles: Arc<Throttles>,
+    typed: AccountTag,
     account: AccountTag,
     source: Source,
     is_known: bool,
 }
 
+/// What is to be done with a password that was hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It is compared with the account's, if there is one.
+    Compare,
+    /// It is wrong, whatever it is: too many were wrong at the account under its other name.
+    Withhold,
+}
+
 impl Attempt {
-    /// Whether the password may be hashed.
+    /// Whether the password may be hashed, and what it is hashed for.
     ///
     /// # Errors
     /// How long its sender must wait.
-    pub(crate) fn admit(&self) -> Result<(), Wait> {
+    pub(crate) fn admit(&self) -> Result<Look, Wait> {
         let throttles = &self.throttles;
         let waits = if self.is_known {
             [throttles.known_pairs.wait(&self.pair()), None, None, None]
         } else {
             [
-                throttles.accounts.wait(&self.account),
+                throttles.typed.wait(&self.typed),
                 throttles.sources.wait(&self.source.address),
                 throttles.networks.wait(&self.source.network),
                 throttles.everywhere.wait(&()),
             ]
         };
-        waits.into_iter().flatten().max().map_or(Ok(()), Err)
+        if let Some(longest) = waits.into_iter().flatten().max() {
+            return Err(longest);
+        }
+        let is_spent = !self.is_known && throttles.accounts.wait(&self.account).is_some();
+        Ok(if is_spent {
+            Look::Withhold
+        } else {
+            Look::Compare
+        })
     }
 
-    /// It was wrong, or there is no such account.
-    pub(crate) fn failed(&self) {
+    /// It was wrong, or taken for wrong, or there is no such account.
+    pub(crate) fn failed(&self, look: Look) {
         let throttles = &self.throttles;
         if self.is_known {
             throttles.known_pairs.failed(self.pair());
         } else {
-            throttles.accounts.failed(self.account);
+            // What was not compared was no guess at the account. The name comes last, so that its
+            // delay is over no sooner: whoever waits as they were told is compared again.
+            if look == Look::Compare {
+                throttles.accounts.failed(self.account);
+            }
+            throttles.typed.failed(self.typed);
         }
         throttles.sources.failed(self.source.address);
         // That a budget is spent shows when the next one asks to be admitted.
@@ -272,6 +319,7 @@ impl Attempt {
         if self.is_known {
             throttles.known_pairs.succeeded(&self.pair());
         } else {
+            throttles.typed.succeeded(&self.typed);
             throttles.accounts.succeeded(&self.account);
         }
         throttles.known.add(self.account, self.source.address);

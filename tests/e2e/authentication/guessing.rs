@@ -347,3 +347,42 @@ fn n104_a_session_that_is_left_alone_ends() {
     std::thread::sleep(Duration::from_millis(500));
     assert!(!is_in(), "and does not come back");
 }
+
+#[test]
+fn n090_guesses_under_email_and_slug_share_a_budget_and_do_not_tell_of_each_other() {
+    let world = guarded();
+    let person = world.person("member");
+    let stranger = "nobody@example.com";
+    let at = |n: u8| world.anonymous().at([127, 0, 100 + n, 1]);
+    // Five go free, then one a second, and then every two: four seconds are left.
+    for (name, first) in [(person.email.as_str(), 0), (stranger, 20)] {
+        for n in 0..7 {
+            if n >= 5 {
+                std::thread::sleep(Duration::from_secs(1 << (n - 5)));
+            }
+            let wrong = format!("wrong password {n}");
+            let reply = at(first + n).basic(name, &wrong).get(ME);
+            reply.expect_401(INVALID_PASSWORD);
+        }
+        if name == person.email {
+            // The right one under the other name, from where nobody was yet, is not compared.
+            let under_slug = at(10).basic(person.slug(), &person.password);
+            under_slug.get(ME).expect_401(INVALID_PASSWORD);
+            assert_eq!(at(11).basic(name, &person.password).get(ME).status(), 429);
+        }
+    }
+    // As with a name that nobody has: the other one is not told to wait.
+    at(30)
+        .basic("nobody", "wrong password")
+        .get(ME)
+        .expect_401(INVALID_PASSWORD);
+    // Once the delay is over, it is looked at as if nothing had been.
+    std::thread::sleep(Duration::from_secs(4));
+    let under_slug = at(31).basic(person.slug(), &person.password);
+    under_slug.get(ME).expect(200);
+    // From there it is a known address, under both names.
+    at(31)
+        .basic(&person.email, &person.password)
+        .get(ME)
+        .expect(200);
+}

@@ -95,7 +95,10 @@ impl Check {
             Self::Expired => "The key's time is over.",
             Self::IpNotAllowed => "The key may not be used from this address.",
             Self::WrongName => "The key does not belong to the service that was named with it.",
-            Self::WrongPassword => "The account is there, but this is not its password.",
+            Self::WrongPassword => {
+                "The account is there, but this is not its password; or it was not compared, because too many \
+                 wrong ones had come under the account's other name."
+            }
             Self::CredentialEnded => "The credential ended while the request was under way.",
             Self::InsufficientScope => "The scopes of the credential do not name the right.",
             Self::RoleTooLow => "Neither the role nor a team gives the right.",

@@ -35,15 +35,20 @@ impl Scene {
 
     /// A wrong password: the seconds to wait, if it was not even looked at.
     fn wrong(&self, account: &str, source: IpAddr) -> Result<(), u64> {
-        let attempt = self.throttles.attempt(account, Some(source));
-        attempt.admit().map_err(Wait::seconds)?;
-        attempt.failed();
-        Ok(())
+        self.wrong_of(account, None, source).map(|_| ())
+    }
+
+    /// A wrong password for somebody's account, and whether it was compared.
+    fn wrong_of(&self, name: &str, person: Option<UserId>, source: IpAddr) -> Result<Look, u64> {
+        let attempt = self.throttles.attempt(name, person, Some(source));
+        let look = attempt.admit().map_err(Wait::seconds)?;
+        attempt.failed(look);
+        Ok(look)
     }
 
     /// A right one.
     fn right(&self, account: &str, source: IpAddr) -> Result<(), u64> {
-        let attempt = self.throttles.attempt(account, Some(source));
+        let attempt = self.throttles.attempt(account, None, Some(source));
         attempt.admit().map_err(Wait::seconds)?;
         attempt.succeeded();
         Ok(())
@@ -172,6 +177,79 @@ fn n91_unknown_accounts_are_counted_like_known_ones_and_names_as_they_are_looked
     );
 }
 
+/// Guesses at the names in turn, each from a network of its own: what became of each.
+fn guesses(scene: &Scene, names: &[&str], person: Option<UserId>) -> Vec<Result<Look, u64>> {
+    (0..60)
+        .map(|n: u8| {
+            let source = IpAddr::V4(Ipv4Addr::new(100, 64, n, 1));
+            let name = names[usize::from(n) % names.len()];
+            scene.wrong_of(name, person, source)
+        })
+        .collect()
+}
+
+#[test]
+fn n090_guesses_at_one_account_under_its_two_names_share_what_it_bears() {
+    let person = Some(UserId::from_bytes([7; 16]));
+    let compared = |names: &[&str]| {
+        let looks = guesses(&scene(), names, person);
+        looks
+            .iter()
+            .filter(|look| **look == Ok(Look::Compare))
+            .count()
+    };
+    assert_eq!(compared(&[ADA]), 5);
+    assert_eq!(compared(&[ADA, "ada"]), 5);
+    assert_eq!(compared(&[ADA, "ada", "ADA@example.com"]), 5);
+}
+
+#[test]
+fn n090_nobody_learns_from_the_answers_that_two_names_are_one_account() {
+    let person = Some(UserId::from_bytes([7; 16]));
+    for names in [&[ADA, "ada"][..], &["ada", "ada", ADA], &[ADA]] {
+        let told = |person| -> Vec<Result<(), u64>> {
+            let guesses = guesses(&scene(), names, person);
+            guesses.into_iter().map(|look| look.map(|_| ())).collect()
+        };
+        assert_eq!(told(person), told(None), "{names:?}");
+    }
+}
+
+#[test]
+fn n090_whoever_waits_as_they_were_told_is_compared_again() {
+    let scene = scene();
+    let person = Some(UserId::from_bytes([7; 16]));
+    let guess = |name| scene.wrong_of(name, person, ELSEWHERE);
+    for _ in 0..3 {
+        assert_eq!(guess(ADA), Ok(Look::Compare));
+    }
+    for _ in 0..2 {
+        assert_eq!(guess("ada"), Ok(Look::Compare));
+    }
+    for _ in 0..2 {
+        assert_eq!(guess(ADA), Ok(Look::Withhold));
+    }
+    assert_eq!(guess(ADA), Err(1));
+    scene.pass(1);
+    // What was withheld was no guess, and made the account's own delay no longer.
+    assert_eq!(guess(ADA), Ok(Look::Compare));
+    // A right one ends it, and makes its address known under both names.
+    scene.pass(2);
+    let attempt = scene.throttles.attempt(ADA, person, Some(HOME));
+    assert_eq!(attempt.admit().map_err(Wait::seconds), Ok(Look::Compare));
+    attempt.succeeded();
+    assert_eq!(
+        scene.wrong_of("ada", person, HOME),
+        Ok(Look::Compare),
+        "from home it is counted apart"
+    );
+    for _ in 0..9 {
+        let _ = guess("ada");
+    }
+    let at_home = scene.throttles.attempt("ada", person, Some(HOME));
+    assert_eq!(at_home.admit().map_err(Wait::seconds), Ok(Look::Compare));
+}
+
 #[test]
 fn n88_wrong_keys_are_counted_by_source_and_by_id() {
     let scene = scene();
@@ -198,6 +276,7 @@ fn n130_a_hundred_thousand_sources_take_no_more_than_the_bound_and_expire() {
     }
     let counts = || {
         [
+            throttles.typed.len(),
             throttles.accounts.len(),
             throttles.sources.len(),
             throttles.networks.len(),
@@ -217,7 +296,7 @@ fn n130_a_hundred_thousand_sources_take_no_more_than_the_bound_and_expire() {
     scene.pass(10 * 3_600);
     scene.wrong(ADA, HOME).unwrap();
     throttles.wrong_key("nonsense", Some(HOME)).unwrap();
-    assert_eq!(counts(), [1, 1, 1, 1], "all but the last have expired");
+    assert_eq!(counts(), [1, 1, 1, 1, 1], "all but the last have expired");
 }
 
 #[test]
@@ -235,12 +314,12 @@ fn n135_only_the_monotonic_clock_ends_a_delay() {
 fn an_attempt_that_waited_is_looked_at_again() {
     let scene = scene();
     let attempts: Vec<_> = (0..60)
-        .map(|_| scene.throttles.attempt(ADA, Some(ELSEWHERE)))
+        .map(|_| scene.throttles.attempt(ADA, None, Some(ELSEWHERE)))
         .collect();
     assert!(attempts.iter().all(|attempt| attempt.admit().is_ok()));
     let hashed = attempts
         .iter()
         .filter(|attempt| attempt.admit().is_ok())
-        .inspect(|attempt| attempt.failed());
+        .inspect(|attempt| attempt.failed(Look::Compare));
     assert_eq!(hashed.count(), 5);
 }
