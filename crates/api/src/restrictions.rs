@@ -90,7 +90,8 @@ impl Restrictions {
     }
 }
 
-/// Reads which limits of a key are to be changed; `None` if none is.
+/// Reads which limits of a key are to be changed; `None` if none is. What is left out stays; `null`
+/// takes a limit off, whichever it is.
 #[expect(
     clippy::option_option,
     reason = "left out, null and given are three different things"
@@ -99,7 +100,7 @@ pub(crate) fn change(
     id: CredentialId,
     scope_texts: Option<Option<Vec<String>>>,
     expires_at: Option<Option<String>>,
-    allowed_cidrs: Option<Vec<String>>,
+    allowed_cidrs: Option<Option<Vec<String>>>,
     rate_limit: Option<Option<RateLimitBody>>,
     fields: &mut Fields,
 ) -> Result<Option<RestrictApiKey>, Problem> {
@@ -113,7 +114,7 @@ pub(crate) fn change(
         expires_at: expires_at.map(|text| {
             text.and_then(|text| fields.optional::<Timestamp>("expires_at", Some(&text)))
         }),
-        allowed_cidrs: allowed_cidrs.map(|texts| cidrs(&texts, fields)),
+        allowed_cidrs: allowed_cidrs.map(|texts| cidrs(&texts.unwrap_or_default(), fields)),
         rate_limit: rate_limit.map(|limit| limit.and_then(|limit| limit.check(fields))),
     };
     fields.check()?;

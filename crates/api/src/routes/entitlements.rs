@@ -256,7 +256,8 @@ pub async fn read_entitlement(
     Ok(HttpResponse::Ok().json(app.view_entitlement(entitlement, None)?))
 }
 
-/// What is to limit an entitlement token besides its scopes and its end.
+/// What is to be changed of what limits an entitlement token besides its scopes and its end; what is
+/// left out stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
@@ -264,10 +265,10 @@ pub async fn read_entitlement(
     reason = "left out, null and given are three different things"
 )]
 pub struct ChangedEntitlementLimits {
-    /// The networks it may be used from; empty, or left out, for any.
-    #[serde(default)]
-    #[schema(example = json!(["203.0.113.0/24"]))]
-    allowed_cidrs: Vec<String>,
+    /// The networks it may be used from; empty, or `null`, for any.
+    #[serde(default, deserialize_with = "restrictions::given")]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["203.0.113.0/24"]))]
+    allowed_cidrs: Option<Option<Vec<String>>>,
     /// How many times it may be used from now on, whatever was used before; `null` for as many as its
     /// holder likes. Left out, what was granted stays, and so does what is left of it.
     #[serde(default, deserialize_with = "restrictions::given")]
@@ -293,7 +294,7 @@ pub struct ChangedEntitlement {
     #[serde(default, deserialize_with = "restrictions::given")]
     #[schema(value_type = Option<RateLimitBody>)]
     rate_limit: Option<Option<RateLimitBody>>,
-    /// What else limits it; `null` for nothing.
+    /// What else limits it; `null` takes off all of these limits.
     #[serde(default, deserialize_with = "restrictions::given")]
     #[schema(value_type = Option<ChangedEntitlementLimits>)]
     limits: Option<Option<ChangedEntitlementLimits>>,
@@ -327,12 +328,12 @@ pub async fn change_entitlement(
     let id = found.credential;
     let body = body?;
     let mut fields = Fields::default();
-    let limits = body.limits.map(|limits| match limits {
-        Some(limits) => (limits.allowed_cidrs, limits.credits),
-        None => (Vec::new(), Some(None)),
-    });
-    let (allowed_cidrs, credits) = limits.unzip();
-    let grant = credits.flatten().map(|credits| ChangeCredits {
+    let (allowed_cidrs, credits) = match body.limits {
+        None => (None, None),
+        Some(None) => (Some(None), Some(None)),
+        Some(Some(limits)) => (limits.allowed_cidrs, limits.credits),
+    };
+    let grant = credits.map(|credits| ChangeCredits {
         org: found.org,
         entitlement: found.entitlement,
         credits: credits.and_then(|grant| grant.check(&mut fields)),

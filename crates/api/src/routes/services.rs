@@ -287,8 +287,10 @@ pub struct ChangedService {
     #[serde(default, deserialize_with = "restrictions::given")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Option<String>>,
-    /// The networks its key may be used from; empty for any.
-    allowed_cidrs: Option<Vec<String>>,
+    /// The networks its key may be used from; empty, or `null`, for any.
+    #[serde(default, deserialize_with = "restrictions::given")]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["203.0.113.0/24"]))]
+    allowed_cidrs: Option<Option<Vec<String>>>,
     /// How often its key may be used; `null` for as often as the organisation's default allows.
     #[serde(default, deserialize_with = "restrictions::given")]
     #[schema(value_type = Option<RateLimitBody>)]

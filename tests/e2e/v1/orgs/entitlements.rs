@@ -3,7 +3,7 @@
 use keyledger_tests::{INVALID_TOKEN, NOT_PROVIDED, credential};
 use serde_json::json;
 
-use crate::world::{seconds_from_now, status_as, unique, world};
+use crate::world::{make_key, seconds_from_now, status_as, unique, world};
 
 const ENTITLEMENTS: &str = "/v1/orgs/acme/entitlements";
 
@@ -149,6 +149,105 @@ fn it_is_granted_so_many_uses() {
     patched(json!({ "credits": uses }));
     let (limits, _) = patched(serde_json::Value::Null);
     assert_eq!(limits, json!({ "credits": null, "allowed_cidrs": [] }));
+}
+
+#[test]
+fn what_is_left_out_of_a_change_stays() {
+    let owner = world().owner();
+    let networks = json!(["192.0.2.0/24"]);
+    let credits = json!({ "remaining": 5, "refill": null });
+    let rate_limit = json!({ "requests": 7, "per_seconds": 60 });
+    let body = json!({
+        "name": unique("Topped up"), "scopes": ["files:read"], "rate_limit": rate_limit,
+        "limits": { "allowed_cidrs": networks, "credits": credits },
+    });
+    let made = owner.post(ENTITLEMENTS, &body).expect(201);
+    let path = format!("{ENTITLEMENTS}/{}", made.string("id"));
+    let none = json!(null);
+    for (change, networks, credits, rate_limit) in [
+        (json!({}), &networks, &credits, &rate_limit),
+        (json!({ "limits": {} }), &networks, &credits, &rate_limit),
+        (
+            json!({ "limits": { "credits": { "remaining": 5 } } }),
+            &networks,
+            &credits,
+            &rate_limit,
+        ),
+        (json!({ "rate_limit": null }), &networks, &credits, &none),
+        (
+            json!({ "limits": { "credits": null } }),
+            &networks,
+            &none,
+            &none,
+        ),
+        (json!({ "disabled": false }), &networks, &none, &none),
+        (
+            json!({ "limits": { "allowed_cidrs": [] } }),
+            &json!([]),
+            &none,
+            &none,
+        ),
+        (
+            json!({ "limits": { "allowed_cidrs": networks, "credits": credits } }),
+            &networks,
+            &credits,
+            &none,
+        ),
+        (
+            json!({ "limits": { "allowed_cidrs": null } }),
+            &json!([]),
+            &credits,
+            &none,
+        ),
+        (json!({ "limits": null }), &json!([]), &none, &none),
+    ] {
+        let changed = owner.patch(&path, &change).expect(200);
+        let limits = changed.member("limits");
+        assert_eq!(&limits["allowed_cidrs"], networks, "{change}");
+        assert_eq!(&limits["credits"], credits, "{change}");
+        assert_eq!(&changed.member("rate_limit"), rate_limit, "{change}");
+    }
+}
+
+#[test]
+fn keys_and_services_keep_what_is_left_out_too() {
+    let owner = world().owner();
+    let limits = json!({
+        "scopes": ["files:read"], "expires_at": seconds_from_now(3_600),
+        "allowed_cidrs": ["192.0.2.0/24"], "rate_limit": { "requests": 7, "per_seconds": 60 },
+    });
+    let names = ["scopes", "expires_at", "allowed_cidrs", "rate_limit"];
+    let with = |named: &str, name: String| {
+        let mut body = limits.clone();
+        body[named] = json!(name);
+        body
+    };
+    let handle = unique("kept");
+    make_key(&owner, &with("handle", handle.clone()));
+    let service = owner
+        .post("/v1/orgs/acme/services", &with("name", unique("Kept")))
+        .expect(201)
+        .string("slug");
+    for path in [
+        format!("/v1/user/keys/{handle}"),
+        format!("/v1/orgs/acme/services/{service}"),
+    ] {
+        for taken in names {
+            let mut kept = owner.patch(&path, &json!({})).expect(200).json();
+            let changed = owner
+                .patch(&path, &json!({ taken: null }))
+                .expect(200)
+                .json();
+            // Networks are a list in answers, and empty for any.
+            kept[taken] = match taken {
+                "allowed_cidrs" => json!([]),
+                _ => json!(null),
+            };
+            for name in names {
+                assert_eq!(changed[name], kept[name], "{taken}: null changed {name}");
+            }
+        }
+    }
 }
 
 #[test]
