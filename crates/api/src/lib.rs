@@ -26,6 +26,7 @@ mod json;
 mod limits;
 mod listen;
 mod lookup;
+mod object;
 mod openapi;
 pub mod pages;
 mod panicked;

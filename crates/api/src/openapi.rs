@@ -293,7 +293,7 @@ static SERVED: LazyLock<Served> = LazyLock::new(|| {
 });
 
 /// The definition as text, with a line's end at its end.
-fn written() -> String {
+pub(crate) fn written() -> String {
     let mut text = Handlers::openapi()
         .to_pretty_json()
         .expect("a definition made of handlers is JSON");

@@ -8,7 +8,7 @@ mod changes;
 pub mod decisions;
 pub mod entitlements;
 pub mod events;
-mod grant;
+pub(crate) mod grant;
 pub mod health;
 pub mod hygiene;
 pub mod invitations;

@@ -20,6 +20,7 @@ use crate::answer::{self, Page, PageQuery};
 use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
+use crate::object;
 use crate::problem::{Problem, ProblemBody};
 use crate::restrictions::{self, RateLimitBody, Restrictions};
 use crate::routes::grant::GrantBody;
@@ -37,6 +38,7 @@ pub struct EntitlementLimits {
     #[schema(example = json!(["203.0.113.0/24"]))]
     allowed_cidrs: Vec<String>,
     /// How many times it may be used; `null`, or left out, for as many as its holder likes.
+    #[serde(default, deserialize_with = "object::optional")]
     credits: Option<GrantBody>,
 }
 
@@ -176,8 +178,10 @@ pub struct NewEntitlement {
     #[schema(format = DateTime)]
     expires_at: Option<String>,
     /// How often it may be used; left out, as often as the organisation's default allows.
+    #[serde(default, deserialize_with = "object::optional")]
     rate_limit: Option<RateLimitBody>,
     /// What else limits it.
+    #[serde(default, deserialize_with = "object::optional")]
     limits: Option<EntitlementLimits>,
 }
 
@@ -271,7 +275,7 @@ pub struct ChangedEntitlementLimits {
     allowed_cidrs: Option<Option<Vec<String>>>,
     /// How many times it may be used from now on, whatever was used before; `null` for as many as its
     /// holder likes. Left out, what was granted stays, and so does what is left of it.
-    #[serde(default, deserialize_with = "restrictions::given")]
+    #[serde(default, deserialize_with = "object::given")]
     #[schema(value_type = Option<GrantBody>)]
     credits: Option<Option<GrantBody>>,
 }
@@ -291,11 +295,11 @@ pub struct ChangedEntitlement {
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Option<String>>,
     /// How often it may be used; `null` for as often as the organisation's default allows.
-    #[serde(default, deserialize_with = "restrictions::given")]
+    #[serde(default, deserialize_with = "object::given")]
     #[schema(value_type = Option<RateLimitBody>)]
     rate_limit: Option<Option<RateLimitBody>>,
     /// What else limits it; `null` takes off all of these limits.
-    #[serde(default, deserialize_with = "restrictions::given")]
+    #[serde(default, deserialize_with = "object::given")]
     #[schema(value_type = Option<ChangedEntitlementLimits>)]
     limits: Option<Option<ChangedEntitlementLimits>>,
     /// `true` switches it off, `false` on again.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::body::Fields;
+use crate::object;
 
 /// How many times an entitlement token may be used.
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -15,6 +16,7 @@ pub(crate) struct GrantBody {
     #[schema(maximum = 1_000_000_000_000_i64, example = 1_000)]
     pub(crate) remaining: u64,
     /// How they come back; `null`, or left out, for never.
+    #[serde(default, deserialize_with = "object::optional")]
     pub(crate) refill: Option<RefillBody>,
 }
 

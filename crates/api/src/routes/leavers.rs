@@ -1,6 +1,7 @@
 //! What somebody who leaves an organisation leaves behind there: the live keys that they own, and
 //! those of the services and entitlement tokens that they made.
 
+use core::fmt;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -17,7 +18,9 @@ use keyledger_domain::{
     Actor, ApiKey, Authority, Command, CredentialId, Directory, Environment, Position, Refusal,
     Role, Scope, Timestamp,
 };
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::answer::{Page, PageQuery};
@@ -28,7 +31,12 @@ use crate::problem::{Problem, ProblemBody};
 use crate::routes::paging::behind;
 use crate::routes::{members, organization};
 
+/// What `keys` must be, for whoever sent something else.
+const KEYS_WORDS: &str = r#"must be keep, revoke, or {"hand_over_to": "the name of a service"}"#;
+
 /// What becomes of the keys that somebody owns: a word, or a service.
+// Bodies are read by `wished_keys`: what serde makes of it tells nobody what was wrong, and is here for
+// the schema only.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum LeaversKeys {
@@ -53,6 +61,40 @@ pub struct HandOver {
     teams: Option<Vec<String>>,
 }
 
+/// Reads [`LeaversKeys`], or `None` for `null`.
+///
+/// # Errors
+/// What is wrong, at the field where it is.
+pub(crate) fn wished_keys<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<LeaversKeys>, D::Error> {
+    struct WordOrObject;
+
+    impl<'de> Visitor<'de> for WordOrObject {
+        type Value = Option<LeaversKeys>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let words = KEYS_WORDS.strip_prefix("must be ");
+            f.write_str(words.unwrap_or(KEYS_WORDS))
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_str<E>(self, word: &str) -> Result<Self::Value, E> {
+            Ok(Some(LeaversKeys::Word(word.to_owned())))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            let to = HandOver::deserialize(MapAccessDeserializer::new(map))?;
+            Ok(Some(LeaversKeys::HandOver(to)))
+        }
+    }
+
+    deserializer.deserialize_any(WordOrObject)
+}
+
 /// [`LeaversKeys`], checked.
 pub(crate) enum Wish {
     Keep,
@@ -74,10 +116,7 @@ impl Wish {
                 "keep" => Self::Keep,
                 "revoke" => Self::Revoke,
                 _ => {
-                    fields.refuse(
-                        "keys",
-                        "must be keep, revoke, or {\"hand_over_to\": \"the name of a service\"}",
-                    );
+                    fields.refuse("keys", KEYS_WORDS);
                     Self::Keep
                 }
             },

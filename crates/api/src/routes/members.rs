@@ -22,7 +22,7 @@ use crate::caller::Caller;
 use crate::passwords::Password;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::invitations::InvitedView;
-use crate::routes::leavers::{LeaversKeys, OffboardingView, Wish};
+use crate::routes::leavers::{self, LeaversKeys, OffboardingView, Wish};
 use crate::routes::organization;
 use crate::routes::paging::behind;
 use crate::routes::set_up::local_part;
@@ -254,6 +254,7 @@ pub struct ChangedMember {
     disabled: Option<bool>,
     /// With `disabled: true`, what becomes of the keys that they own: `keep` (where it is left
     /// out), `revoke`, or a service to hand them over to.
+    #[serde(default, deserialize_with = "leavers::wished_keys")]
     keys: Option<LeaversKeys>,
 }
 

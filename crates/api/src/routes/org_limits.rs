@@ -13,8 +13,9 @@ use crate::answer;
 use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
+use crate::object;
 use crate::problem::{Problem, ProblemBody};
-use crate::restrictions::{self, RateLimitBody};
+use crate::restrictions::RateLimitBody;
 use crate::routes::organization;
 
 /// The default limits of an organisation.
@@ -66,7 +67,7 @@ pub async fn read_org_limits(
 pub struct NewOrgLimits {
     /// How often each key may be used that has no limit of its own; `null` for as often as it likes.
     /// It must be said: a limit is not taken off by leaving out a word.
-    #[serde(default, deserialize_with = "restrictions::given")]
+    #[serde(default, deserialize_with = "object::given")]
     #[schema(value_type = Option<RateLimitBody>, required)]
     rate_limit: Option<Option<RateLimitBody>>,
 }

@@ -24,6 +24,7 @@ use crate::answer::{self, Page, PageQuery};
 use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
+use crate::object;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::leavers::why;
 use crate::routes::paging::behind;
@@ -37,6 +38,7 @@ const NAMED_MAX: usize = 100;
 #[serde(deny_unknown_fields)]
 pub struct NewRevocation {
     /// Which keys are meant.
+    #[serde(default, deserialize_with = "object::optional")]
     filter: Option<FilterBody>,
     /// `true` only shows what it would come to.
     dry_run: Option<bool>,

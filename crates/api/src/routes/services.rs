@@ -18,6 +18,7 @@ use crate::answer::{self, Page, PageQuery};
 use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
+use crate::object;
 use crate::problem::{Problem, ProblemBody};
 use crate::restrictions::{self, RateLimitBody, Restrictions};
 use crate::routes::key_state::{KeyState, networks_of};
@@ -183,6 +184,7 @@ pub struct NewService {
     #[schema(example = json!(["203.0.113.0/24"]))]
     allowed_cidrs: Option<Vec<String>>,
     /// How often its key may be used; left out, as often as the organisation's default allows.
+    #[serde(default, deserialize_with = "object::optional")]
     rate_limit: Option<RateLimitBody>,
 }
 
@@ -292,7 +294,7 @@ pub struct ChangedService {
     #[schema(value_type = Option<Vec<String>>, example = json!(["203.0.113.0/24"]))]
     allowed_cidrs: Option<Option<Vec<String>>>,
     /// How often its key may be used; `null` for as often as the organisation's default allows.
-    #[serde(default, deserialize_with = "restrictions::given")]
+    #[serde(default, deserialize_with = "object::given")]
     #[schema(value_type = Option<RateLimitBody>)]
     rate_limit: Option<Option<RateLimitBody>>,
     /// `true` switches its key off, `false` on again.

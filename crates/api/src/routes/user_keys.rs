@@ -21,6 +21,7 @@ use crate::answer::{self, Page, PageQuery};
 use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
+use crate::object;
 use crate::problem::{Problem, ProblemBody};
 use crate::restrictions::{self, RateLimitBody, Restrictions};
 use crate::routes::paging::behind_name;
@@ -141,6 +142,7 @@ pub struct NewUserKey {
     #[schema(example = json!(["203.0.113.0/24"]))]
     allowed_cidrs: Option<Vec<String>>,
     /// How often it may be used; left out, as often as the organisation's default allows.
+    #[serde(default, deserialize_with = "object::optional")]
     rate_limit: Option<RateLimitBody>,
 }
 
@@ -278,7 +280,7 @@ pub struct ChangedUserKey {
     #[schema(value_type = Option<Vec<String>>, example = json!(["203.0.113.0/24"]))]
     allowed_cidrs: Option<Option<Vec<String>>>,
     /// How often it may be used; `null` for as often as the organisation's default allows.
-    #[serde(default, deserialize_with = "restrictions::given")]
+    #[serde(default, deserialize_with = "object::given")]
     #[schema(value_type = Option<RateLimitBody>)]
     rate_limit: Option<Option<RateLimitBody>>,
     /// `true` switches it off, `false` on again.

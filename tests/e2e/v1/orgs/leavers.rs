@@ -54,6 +54,33 @@ fn n86_the_key_and_the_password_of_a_disabled_user_are_refused_at_once() {
 }
 
 #[test]
+fn what_is_no_wish_for_the_keys_is_told_what_would_be_one() {
+    let person = world().person("member");
+    for (keys, field) in [
+        (json!(true), "keys"),
+        (json!(7), "keys"),
+        (json!("burn"), "keys"),
+        (json!([]), "keys"),
+        (json!(["x", null, null]), "keys"),
+        (json!({}), "keys.hand_over_to"),
+        (json!({ "hand_over_to": 7 }), "keys.hand_over_to"),
+        (json!({ "hand_over_to": "x", "teams": "y" }), "keys.teams"),
+        (json!({ "revoke": true }), "keys.revoke"),
+    ] {
+        let body = json!({ "disabled": true, "keys": keys });
+        let refused = world().owner().patch(&member(person.slug()), &body);
+        let refused = refused.expect(422);
+        let reasons = &refused.member("fields")[field];
+        let reason = reasons[0].as_str().unwrap_or_else(|| panic!("{refused:?}"));
+        assert!(!refused.contains("enum") && !refused.contains("LeaversKeys"));
+        if field == "keys" {
+            assert!(reason.contains("keep, revoke, or {"), "{reason}");
+        }
+    }
+    world().with_key(&person.key).get("/v1/me").expect(200);
+}
+
+#[test]
 fn n86_the_key_of_somebody_who_was_put_out_is_refused() {
     let person = world().person("member");
     world().owner().delete(&member(person.slug())).expect(204);
