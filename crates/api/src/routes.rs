@@ -28,6 +28,7 @@ pub mod rotation;
 pub mod scopes;
 pub mod services;
 pub mod set_up;
+mod shared_keys;
 pub mod teams;
 pub mod user;
 pub mod user_keys;

@@ -132,8 +132,19 @@ impl Log {
     }
 
     fn view(&self, record: &Record) -> Result<EventView, Problem> {
-        let target = self.target_of(record);
-        EventView::of(record, target, self.organization_of(record))
+        let (target, tells_origin) = {
+            let directory = self.app.directory();
+            let target = directory.target_of(&record.event);
+            (
+                target,
+                view::tells_origin(&directory, &self.authority, record),
+            )
+        };
+        let mut view = EventView::of(record, target, self.organization_of(record))?;
+        if !tells_origin {
+            view.withhold_origin();
+        }
+        Ok(view)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::answer::{self, Page};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
+use crate::routes::shared_keys;
 
 /// How many days without a use make a key idle, where nothing is said.
 const IDLE_DAYS_DEFAULT: u32 = 90;
@@ -165,6 +166,7 @@ pub struct HygieneView {
 struct Look<'a> {
     app: &'a App,
     directory: &'a Directory,
+    authority: &'a Authority,
     org: &'a Org,
     now: Timestamp,
     idle_days: u32,
@@ -202,8 +204,11 @@ impl Look<'_> {
     }
 
     /// What a key may do here and was never used for. Nothing, where it was used without saying for
-    /// what: then nobody knows.
+    /// what: then nobody knows; or where it may be used elsewhere for what is not told here.
     fn unused_scopes(&self, key: &ApiKey) -> Vec<String> {
+        if !shared_keys::sees_use(self.directory, self.authority, key) {
+            return Vec::new();
+        }
         let used = self.app.usage().scopes_used(key.issued.id);
         if used.unasked || used.overflowed || used.names.is_empty() {
             return Vec::new();
@@ -317,7 +322,8 @@ fn require(directory: &Directory, authority: &Authority, org: &Org) -> Result<()
 
 /// List the live keys of an organization that are worth a look, by the public id of their
 /// credentials, each with what was found and whether it is safe to remove. It takes `audit:read`, or
-/// `keys:read` and the role of a manager.
+/// `keys:read` and the role of a manager. Keys of members who are switched off here and go on in other
+/// organizations are not in it.
 ///
 /// # Errors
 /// 401, 403, 404, 422.
@@ -347,6 +353,7 @@ pub async fn list_hygiene(
     let look = Look {
         app: &app,
         directory: &directory,
+        authority,
         org,
         now: app.now(),
         idle_days,
@@ -354,6 +361,7 @@ pub async fn list_hygiene(
     let keys: BTreeMap<CredentialId, &ApiKey> = directory
         .keys_in(org)
         .filter(|key| key.revoked_at.is_none() && directory.sees(authority, key.issued.environment))
+        .filter(|key| shared_keys::concerns(&directory, org, key))
         .map(|key| (key.issued.id, key))
         .collect();
     let found = keys.range((from, Bound::Unbounded));

@@ -11,7 +11,7 @@ use keyledger_domain::id::{EntitlementId, KeyId, OrgId, ServiceId};
 use keyledger_domain::org::Org;
 use keyledger_domain::refusal::Noun;
 use keyledger_domain::scope::built_in;
-use keyledger_domain::{Actor, ApiKey, CredentialId, Directory, Refusal, Timestamp};
+use keyledger_domain::{Actor, ApiKey, Authority, CredentialId, Directory, Refusal, Timestamp};
 use keyledger_ledger::usage::{Counts, LastUse, Outcome, Period, UsedBy};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::body::Fields;
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
-use crate::routes::organization;
+use crate::routes::{organization, shared_keys};
 use crate::usage::{Granularity, Span, Usage, passage};
 
 /// How often a key was shown, by how it ended.
@@ -75,9 +75,11 @@ pub struct LastUseView {
     /// When.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// The address it was shown from, if it was told; forgotten after 90 days.
+    /// The address it was shown from, if it was told; forgotten after 90 days. `null` also where
+    /// `withheld` says why.
     source: Option<String>,
-    /// Who showed it: an API that asked (`service:` and an id), or what a client calls itself.
+    /// Who showed it: an API that asked (`service:` and an id), or what a client calls itself. `null`
+    /// also where `withheld` says why.
     #[schema(example = "service:5e0f2b5c-53f7-4d2a-a1d5-5b8b2f0d7c11")]
     client: Option<String>,
 }
@@ -120,12 +122,17 @@ pub struct KeyUsage {
     preview: String,
     /// When it was last used, as far as is known; `null` for not yet.
     last_used: Option<LastUseView>,
-    /// What was counted between `since` and `until`; without either, ever.
-    totals: OutcomeCounts,
+    /// What was counted between `since` and `until`; without either, ever. `null` where `withheld`
+    /// says why.
+    totals: Option<OutcomeCounts>,
     /// The same by spans of time, the oldest first. Hours are kept for two days, days for 90, months
     /// for two years. In a list only where `granularity` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     series: Option<Vec<UsageBucket>>,
+    /// Why the caller is told only when it was last used: its holder is in organizations too whose
+    /// audit log the caller does not read. Absent where all is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<&'static str>,
 }
 
 /// Which span of time, and how finely.
@@ -218,10 +225,11 @@ struct Named {
     name: String,
     holder: String,
     preview: String,
+    is_told: bool,
 }
 
 impl Named {
-    fn of(key: &ApiKey) -> Self {
+    fn of(directory: &Directory, authority: &Authority, key: &ApiKey) -> Self {
         let issued = &key.issued;
         Self {
             id: issued.id,
@@ -232,10 +240,27 @@ impl Named {
             },
             holder: issued.holder.actor().to_string(),
             preview: preview(issued.kind, issued.environment, issued.id),
+            is_told: shared_keys::sees_use(directory, authority, key),
         }
     }
 
     fn view(self, usage: &Usage, wanted: Wanted) -> KeyUsage {
+        let last_used = usage.last_use(self.id).map(LastUseView::from);
+        if !self.is_told {
+            return KeyUsage {
+                id: self.name,
+                holder: self.holder,
+                preview: self.preview,
+                last_used: last_used.map(|last| LastUseView {
+                    at: last.at,
+                    source: None,
+                    client: None,
+                }),
+                totals: None,
+                series: None,
+                withheld: Some(shared_keys::WITHHELD),
+            };
+        }
         let series = usage.series(self.id, &wanted.span);
         let totals = if wanted.is_ever {
             usage.totals(self.id)
@@ -255,11 +280,12 @@ impl Named {
             id: self.name,
             holder: self.holder,
             preview: self.preview,
-            last_used: usage.last_use(self.id).map(LastUseView::from),
-            totals: totals.into(),
+            last_used,
+            totals: Some(totals.into()),
             series: wanted
                 .has_series
                 .then(|| series.into_values().map(bucket).collect()),
+            withheld: None,
         }
     }
 }
@@ -313,7 +339,8 @@ fn require(directory: &Directory, caller: &Caller, key: &ApiKey) -> Result<(), R
     Err(refused)
 }
 
-/// What one key does: its last use and what was counted.
+/// What one key does: its last use and what was counted. Of the key of a person who is in several
+/// organizations it is told in full to them, and to whoever has `audit:read` in all of these.
 ///
 /// # Errors
 /// 401, 403, 404, 422.
@@ -335,7 +362,7 @@ pub async fn read_key_usage(
         let directory = app.directory();
         let key = find(&directory, &id).ok_or(Refusal::Unknown(Noun::Key))?;
         require(&directory, &caller, key)?;
-        Named::of(key)
+        Named::of(&directory, caller.authority(), key)
     };
     let wanted = Wanted {
         has_series: true,
@@ -350,7 +377,9 @@ pub async fn read_key_usage(
 
 const BUSY: &str = "Too many are reading usage and events; try again.";
 
-/// What the keys of an organisation do, those of its members among them, by their public ids.
+/// What the keys of an organisation do, those of its members among them, by their public ids. Members
+/// who are switched off are left out; of those who are in other organizations too, only the time of the
+/// last use is told, unless the caller has `audit:read` there as well.
 ///
 /// # Errors
 /// 401, 403, 404, 422.
@@ -395,7 +424,12 @@ pub async fn list_org_usage(
             .filter(|id| after.is_none_or(|after| *id > after))
             .filter(|id| directory.sees_key(caller.authority(), *id))
             .filter_map(|id| directory.api_key(id));
-        let page = Page::of(keys, limit, |key| key.issued.id.to_string(), Named::of);
+        let page = Page::of(
+            keys,
+            limit,
+            |key| key.issued.id.to_string(),
+            |key| Named::of(&directory, caller.authority(), key),
+        );
         (wanted, page)
     };
     let usage = app.usage_shared();
@@ -409,7 +443,7 @@ pub async fn list_org_usage(
     Ok(HttpResponse::Ok().json(views.await?))
 }
 
-/// The living keys of an organisation and of its members.
+/// The living keys of an organisation and of its members, but for those who are switched off in it.
 fn keys_of(directory: &Directory, org: &Org) -> Vec<CredentialId> {
     let services = org
         .services
@@ -419,7 +453,10 @@ fn keys_of(directory: &Directory, org: &Org) -> Vec<CredentialId> {
         .entitlements
         .iter()
         .filter_map(|id| directory.entitlement(*id));
-    let members = org.members.keys().filter_map(|id| directory.user(*id));
+    let members = org.members.keys();
+    let members = members
+        .filter(|id| org.disabled_at(**id).is_none())
+        .filter_map(|id| directory.user(*id));
     let of_members = members
         .flat_map(|user| user.keys.values().chain(&user.own_token))
         .filter_map(|id| directory.user_key(*id));

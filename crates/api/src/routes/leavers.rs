@@ -29,7 +29,7 @@ use crate::body::Fields;
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::paging::behind;
-use crate::routes::{members, organization};
+use crate::routes::{members, organization, shared_keys};
 
 /// What `keys` must be, for whoever sent something else.
 const KEYS_WORDS: &str = r#"must be keep, revoke, or {"hand_over_to": "the name of a service"}"#;
@@ -208,7 +208,8 @@ pub struct LeaversKeyView {
     /// When it ends; `null` for never.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// When it was last used, as far as was counted.
+    /// When it was last used, as far as was counted; `null` also where its owner is switched off here
+    /// and goes on elsewhere.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
     /// Since when it is switched off.
@@ -288,7 +289,10 @@ fn view(
         scopes: key.scopes.as_ref().map(|all| all.iter().cloned().collect()),
         created_at: issued.created_at,
         expires_at: key.expires_at,
-        last_used_at: app.usage().last_used_at(issued.id),
+        last_used_at: directory
+            .org(org)
+            .filter(|org| shared_keys::concerns(directory, org, key))
+            .and_then(|_| app.usage().last_used_at(issued.id)),
         disabled_at: key.disabled_at,
         works_elsewhere: relation == "owns" && !directory.is_only_in(user, org),
         outcome: None,

@@ -1,6 +1,6 @@
 //! `GET /v1/orgs/{org}/usage`: what the keys of an organisation do, page by page.
 
-use keyledger_tests::OWNER_ORG;
+use keyledger_tests::{Client, OWNER_ORG};
 use serde_json::Value;
 use serde_json::json;
 
@@ -87,4 +87,96 @@ fn it_needs_the_right_and_says_what_is_wrong() {
     for key in page["items"].as_array().expect("a page") {
         assert_eq!(key["totals"]["accepted"], 0, "{key}");
     }
+}
+
+/// What another organisation learns of a key of the owner of `acme`, who is in both, after the API of
+/// `acme` asked about it.
+#[test]
+fn n110_n121_where_a_key_is_used_is_not_told_to_another_organisation_of_its_holder() {
+    let owner = world().owner();
+    let me = owner.get("/user/self").expect(200).string("slug_perm");
+    let (slug, other) = world().other_org();
+    let other = world().with_key(&other.key);
+    let handle = unique("shared");
+    let made = make_key(&owner, &json!({ "handle": handle }));
+    let (id, token) = (made.string("id"), made.string("token"));
+    let service = world().service();
+    let gateway = world().with_key(&service.string("key"));
+    let body = json!({ "key": token, "scopes": ["files:read"], "ip": "203.0.113.77" });
+    let verdict = gateway.post("/v1/keys/verify", &body).expect(200);
+    assert_eq!(verdict.string("code"), "valid");
+
+    let path = format!("/v1/keys/{id}/usage");
+    let in_list = |client: &Client| -> Option<Value> {
+        let page = client.get(&format!("/v1/orgs/{slug}/usage?limit=1000&granularity=day"));
+        let page = page.expect(200).json();
+        let items = page["items"].as_array().expect("a page");
+        items.iter().find(|key| key["id"] == id.as_str()).cloned()
+    };
+    for told in [
+        other.get(&path).expect(200).json(),
+        in_list(&other).expect("the key is in the list"),
+    ] {
+        assert!(told["last_used"]["at"].is_string(), "{told}");
+        assert_eq!(told["last_used"]["source"], Value::Null, "{told}");
+        assert_eq!(told["last_used"]["client"], Value::Null, "{told}");
+        assert_eq!(told["totals"], Value::Null, "{told}");
+        assert!(told.get("series").is_none(), "{told}");
+        assert!(told["withheld"].is_string(), "{told}");
+        let words = told.to_string();
+        assert!(!words.contains("203.0.113.77") && !words.contains(&service.string("id")));
+    }
+    // Whoever reads the log of both is told, and so is an auditor where it is the only one.
+    for told in [
+        owner.get(&path).expect(200).json(),
+        in_list(&owner).expect("the key is in the list"),
+    ] {
+        assert_eq!(told["last_used"]["source"], "203.0.113.77", "{told}");
+        assert_eq!(told["totals"]["valid"], 1, "{told}");
+        assert!(told.get("withheld").is_none(), "{told}");
+    }
+    // A new secret's first use is told by whoever asked about it.
+    let rotate = json!({ "activate": "first_use" });
+    let rotate = owner.post(&format!("/user/keys/{handle}/rotate"), &rotate);
+    let body = json!({ "key": rotate.expect(200).string("token"), "ip": "203.0.113.77" });
+    let verdict = gateway.post("/v1/keys/verify", &body).expect(200);
+    assert_eq!(verdict.string("code"), "valid");
+    // Both are events in both, with their source for those who read both.
+    for (kind, source) in [
+        ("ApiKeyFirstUsed", "203.0.113.77"),
+        ("ApiKeyActivated", "127.0.0.1"),
+    ] {
+        let events = format!("/v1/events?type={kind}&target=key:{id}");
+        let first = |client: &Client| {
+            for _ in 0..400 {
+                let page = client.get(&events).expect(200).json();
+                if let Some(first) = page["items"].get(0) {
+                    return first.clone();
+                }
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+            panic!("no {kind} of {id}");
+        };
+        assert_eq!(first(&owner)["source"], source);
+        let first = first(&other);
+        assert_eq!(first["source"], Value::Null, "{first}");
+        assert_eq!(first["client"], Value::Null, "{first}");
+        let one = format!("/v1/events/{}", first["position"]);
+        assert_eq!(other.get(&one).expect(200).member("source"), Value::Null);
+    }
+
+    // Switched off there, their keys are no concern of that organisation any more.
+    let member = format!("/v1/orgs/{slug}/members/{me}");
+    other
+        .patch(&member, &json!({ "disabled": true }))
+        .expect(200);
+    other.get(&path).expect(404);
+    assert_eq!(in_list(&other), None);
+    let left = other.get(&format!("{member}/keys?limit=1000")).expect(200);
+    let left = left.json();
+    let left = left["items"].as_array().expect("a page");
+    let shared = left.iter().find(|key| key["id"] == id.as_str());
+    assert_eq!(shared.expect("it is listed")["last_used_at"], Value::Null);
+    let hygiene = other.get(&format!("/v1/orgs/{slug}/hygiene?limit=1000"));
+    assert!(!hygiene.expect(200).contains(&me));
 }

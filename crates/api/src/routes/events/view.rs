@@ -2,12 +2,15 @@
 
 use core::fmt::Display;
 
+use keyledger_domain::api_key::ApiKeyActivated;
+use keyledger_domain::key_use::{ApiKeyFirstUsed, ApiKeyNetworkFirstSeen};
 use keyledger_domain::{Authority, Directory, Event, Personal, Record, Target, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
+use crate::routes::shared_keys;
 
 /// What is told of a person who was erased.
 const ERASED: &str = "erased";
@@ -33,9 +36,10 @@ pub struct EventView {
     organization: Option<String>,
     /// The public id of the credential that was shown, if it was one.
     credential: Option<String>,
-    /// The address it came from; `erased` once the person was.
+    /// The address it came from; `erased` once the person was. `null` also for a use of a key whose
+    /// holder is in organizations too whose audit log the caller does not read.
     source: Option<String>,
-    /// What the client called itself; `erased` once the person was.
+    /// What the client called itself; `erased` once the person was, `null` as `source`.
     client: Option<String>,
     /// The request that led to it.
     request_id: String,
@@ -82,6 +86,29 @@ impl EventView {
             data: data(&record.event)?,
         })
     }
+}
+
+impl EventView {
+    /// Leaves out where it came from.
+    pub(super) fn withhold_origin(&mut self) {
+        self.source = None;
+        self.client = None;
+    }
+}
+
+/// Whether this authority may know where an event came from. That a person's key was used is told in
+/// all organisations that they were in; from where, or from where one of them asked about it, only to
+/// those who read the log of all of these.
+pub(super) fn tells_origin(directory: &Directory, authority: &Authority, record: &Record) -> bool {
+    let (Event::ApiKeyActivated(ApiKeyActivated { id, .. })
+    | Event::ApiKeyFirstUsed(ApiKeyFirstUsed { id, .. })
+    | Event::ApiKeyNetworkFirstSeen(ApiKeyNetworkFirstSeen { id, .. })) = &record.event
+    else {
+        return true;
+    };
+    let holder = directory.api_key(*id).map(|key| key.issued.holder.actor());
+    holder == Some(authority.actor)
+        || shared_keys::audits_all(directory, authority, &*record.organizations)
 }
 
 fn told<T: Display>(value: &Personal<T>) -> String {
