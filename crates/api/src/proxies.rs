@@ -15,6 +15,7 @@ use ipnet::IpNet;
 
 use self::forwarded::NotForwarded;
 use crate::problem::Problem;
+use crate::restrictions::canonical;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -25,9 +26,19 @@ pub struct TrustedProxies {
 }
 
 impl TrustedProxies {
-    /// Those in these networks.
+    /// Those in these networks. An IPv4 network that is written as IPv6 (`::ffff:10.0.0.0/104`) is
+    /// taken for what it is.
     pub fn new(networks: Vec<IpNet>) -> Self {
+        let networks = networks.into_iter().map(canonical).collect();
         Self { networks }
+    }
+
+    /// The networks that hold everybody: with one of these any client is believed wherever it says
+    /// that it is.
+    pub fn unbounded(&self) -> impl Iterator<Item = &IpNet> {
+        self.networks
+            .iter()
+            .filter(|network| network.prefix_len() == 0)
     }
 
     /// Whether there are none.
@@ -172,6 +183,31 @@ mod tests {
             vec![("Forwarded", "for=1.1.1.1"), ("X-Forwarded-For", "2.2.2.2")],
         ] {
             assert_eq!(client("192.0.2.1", &headers), Ok("192.0.2.1".into()));
+        }
+    }
+
+    #[test]
+    fn n106_a_network_that_is_written_as_ipv6_is_the_one_it_means() {
+        for (written, meant, peer) in [
+            ("::ffff:10.0.0.1/128", "10.0.0.1/32", "10.0.0.1"),
+            ("::ffff:10.0.0.1/128", "10.0.0.1/32", "::ffff:10.0.0.1"),
+            ("::ffff:10.1.2.3/104", "10.0.0.0/8", "10.200.0.1"),
+            ("10.0.0.7/8", "10.0.0.0/8", "10.200.0.1"),
+            ("fd00::7/8", "fd00::/8", "fd12::1"),
+        ] {
+            let proxies = TrustedProxies::new(vec![written.parse().unwrap()]);
+            assert_eq!(proxies.networks[0].to_string(), meant);
+            assert!(proxies.holds(peer.parse().unwrap()), "{written} {peer}");
+        }
+        let unbounded = |written: &str| {
+            let proxies = TrustedProxies::new(vec![written.parse().unwrap()]);
+            proxies.unbounded().count() == 1
+        };
+        for everybody in ["0.0.0.0/0", "::/0", "::ffff:0:0/96", "10.0.0.0/0"] {
+            assert!(unbounded(everybody), "{everybody}");
+        }
+        for some in ["10.0.0.0/8", "127.0.0.1/32", "::ffff:10.0.0.0/104"] {
+            assert!(!unbounded(some), "{some}");
         }
     }
 

@@ -145,7 +145,7 @@ fn cidrs(texts: &[String], fields: &mut Fields) -> Arc<[IpNet]> {
 
 /// Without host bits, and an IPv4 network that is written as IPv6 as what it is: addresses are
 /// compared in the same form, and would never match otherwise.
-fn canonical(net: IpNet) -> IpNet {
+pub(crate) fn canonical(net: IpNet) -> IpNet {
     let IpNet::V6(v6) = net.trunc() else {
         return net.trunc();
     };

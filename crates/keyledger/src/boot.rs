@@ -12,7 +12,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyledger_api::cors::Cors;
 use keyledger_api::edge::RequestIds;
 use keyledger_api::gate::Gate;
-use keyledger_api::proxies::TrustedProxies;
 use keyledger_api::server::{self, ServerOptions, Starting};
 use keyledger_api::tls::Certificates;
 use keyledger_api::{
@@ -74,6 +73,9 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         address: config.listen,
         source,
     })?;
+    if let Some(words) = config.everybody_is_a_proxy() {
+        tracing::warn!("{words}");
+    }
     let tls = config.tls.clone().map(Certificates::open).transpose()?;
     let connections_max = open_files::make_room_for(config.max_connections);
     let starting = Starting::begin(listener.try_clone()?, tls.clone())?;
@@ -137,7 +139,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         connections_max,
         gate: Gate {
             cors: Cors::new(config.cors_origins.clone()),
-            trusted_proxies: TrustedProxies::new(config.trusted_proxies.clone()),
+            trusted_proxies: config.proxies(),
             is_by_tls: config.issuer.starts_with("https://"),
         },
         shutdown_seconds: config.shutdown_seconds,

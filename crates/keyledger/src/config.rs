@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use keyledger_api::ThrottleSettings;
 use keyledger_api::cors::{NotAnOrigin, WebOrigin};
+use keyledger_api::proxies::TrustedProxies;
 use keyledger_api::tls::TlsFiles;
 use keyledger_ledger::ledger::SNAPSHOT_EVERY_DEFAULT;
 use keyledger_ledger::opening::RESERVE_BYTES_DEFAULT;
@@ -304,6 +305,24 @@ pub(crate) enum ConfigError {
         /// The variable.
         missing: &'static str,
     },
+}
+
+impl Config {
+    /// The proxies whose word for a client's address is taken.
+    pub(crate) fn proxies(&self) -> TrustedProxies {
+        TrustedProxies::new(self.trusted_proxies.clone())
+    }
+
+    /// What is wrong with a list of proxies that names everybody, if it does.
+    pub(crate) fn everybody_is_a_proxy(&self) -> Option<String> {
+        let proxies = self.proxies();
+        let network = proxies.unbounded().next()?;
+        Some(format!(
+            "trusted_proxies has {network}, which is everybody: any client that reaches this server is \
+             believed wherever it says that it is, past allow-lists and throttles. Name the networks \
+             of the proxies only"
+        ))
+    }
 }
 
 impl ServeFlags {
@@ -661,6 +680,12 @@ mod tests {
         assert_eq!(config.trusted_proxies.len(), 2);
         assert_eq!(config.trusted_proxies[1].to_string(), "fd00::1/128");
         assert_eq!(config.cors_origins.len(), 1);
+        assert_eq!(config.everybody_is_a_proxy(), None);
+        for everybody in ["0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96"] {
+            let config = with(&["10.0.0.0/8", everybody], &[]).unwrap();
+            let words = config.everybody_is_a_proxy().unwrap();
+            assert!(words.contains("is everybody"), "{words}");
+        }
         assert!(matches!(
             with(&["10.0.0.0/33"], &[]),
             Err(ConfigError::NotANetwork { given }) if given == "10.0.0.0/33"

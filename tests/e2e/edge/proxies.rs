@@ -1,6 +1,8 @@
 //! Whose word is taken for where a request came from.
 
-use keyledger_tests::{Client, INVALID_TOKEN, Launch};
+use std::process::Command;
+
+use keyledger_tests::{Client, INVALID_TOKEN, Launch, setting};
 use serde_json::json;
 
 use crate::world::{World, make_key, unique, world};
@@ -74,4 +76,36 @@ fn n139_a_listed_proxy_is_believed_and_refused_when_it_contradicts_itself() {
         .expect(200);
     assert!(!page.contains("evil.example"));
     assert_eq!(page.header("Strict-Transport-Security"), None);
+}
+
+#[test]
+fn n106_proxies_are_listed_in_either_form_and_everybody_is_no_proxy_without_a_warning() {
+    let everybody = "which is everybody";
+    let mapped = Launch::new()
+        .arg("--trusted-proxies")
+        .arg("::ffff:127.0.0.1/128");
+    let world = World::on(mapped.start());
+    let key = office_key(&world);
+    key.header("X-Forwarded-For", OFFICE)
+        .get("/v1/me")
+        .expect(200);
+    assert!(!world.server().log().contains(everybody));
+    drop(world);
+
+    let all = "10.0.0.0/8,0.0.0.0/0";
+    let server = Launch::new().arg("--trusted-proxies").arg(all).start();
+    assert!(server.log().contains(everybody), "{}", server.log_tail());
+    let room = tempfile::tempdir().unwrap();
+    let doctor = |proxies: &str| {
+        let output = Command::new(setting::binary())
+            .args(["doctor", "--trusted-proxies", proxies, "--data-dir"])
+            .arg(room.path().join("data"))
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let says = doctor(all);
+    assert!(says.contains("note  trusted proxies: "), "{says}");
+    assert!(says.contains(everybody), "{says}");
+    assert!(!doctor("10.0.0.0/8").contains(everybody));
 }

@@ -59,6 +59,8 @@ pub(crate) fn run(flags: ServeFlags) -> Outcome {
     ))];
     findings.push(look_at_address(&config));
     findings.extend(look_at_proxies(&config));
+    let everybody = config.everybody_is_a_proxy();
+    findings.extend(everybody.map(|words| Finding::Note(format!("trusted proxies: {words}"))));
     if let Some(files) = &config.tls {
         findings.push(look_at_rights(&files.key, "TLS key", 0o640));
         findings.push(certificate::look(files, clock::wall()));
