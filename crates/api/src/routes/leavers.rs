@@ -15,8 +15,8 @@ use keyledger_domain::scope::built_in;
 use keyledger_domain::text::{DisplayName, Slug};
 use keyledger_domain::user_key::KeyLabel;
 use keyledger_domain::{
-    Actor, ApiKey, Authority, Command, CredentialId, Directory, Environment, Position, Refusal,
-    Role, Scope, Timestamp,
+    Actor, ApiKey, Authority, Command, CredentialId, Directory, Environment, Position, Role, Scope,
+    Timestamp,
 };
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
@@ -148,18 +148,30 @@ impl Wish {
         }
     }
 
-    /// Asks for the rights that it takes before anything is done. Revoking takes those that
-    /// switching off takes.
-    pub(crate) fn check_rights(
+    /// Asks for the rights that it takes and the teams that it names before anybody is switched off.
+    /// Revoking takes the rights that switching off takes.
+    ///
+    /// # Errors
+    /// 403 without the right; 422 that names each team that is none.
+    pub(crate) fn check(
         &self,
         directory: &Directory,
         authority: &Authority,
         org: OrgId,
-    ) -> Result<(), Refusal> {
-        match self {
-            Self::Keep | Self::Revoke => Ok(()),
-            Self::HandOver { .. } => directory.require(authority, org, built_in::SERVICES_WRITE),
+    ) -> Result<(), Problem> {
+        let Self::HandOver { teams, .. } = self else {
+            return Ok(());
+        };
+        directory.require(authority, org, built_in::SERVICES_WRITE)?;
+        let known = directory.org(org).map(|org| &org.teams);
+        let mut fields = Fields::default();
+        for (i, team) in teams.iter().enumerate() {
+            if known.is_none_or(|known| !known.contains_key(team)) {
+                let words = "is no team of this organization; name it by its slug";
+                fields.refuse(&format!("keys.teams[{i}]"), words);
+            }
         }
+        fields.check()
     }
 }
 

@@ -316,7 +316,7 @@ pub async fn change_member(
     let is_leaving = body.disabled == Some(true);
     let leaver = if is_leaving {
         let (directory, authority) = (app.directory(), caller.authority());
-        wish.check_rights(&directory, authority, org)?;
+        wish.check(&directory, authority, org)?;
         Some(app.leaver(&directory, authority, org, user))
     } else {
         None

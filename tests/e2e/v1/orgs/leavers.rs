@@ -81,6 +81,32 @@ fn what_is_no_wish_for_the_keys_is_told_what_would_be_one() {
 }
 
 #[test]
+fn n122_a_team_that_is_none_is_named_before_anything_is_done() {
+    let owner = world().owner();
+    let team = json!({ "name": unique("Takers") });
+    let team = owner.post("/v1/orgs/acme/teams", &team).expect(201);
+    let (with_key, without) = (world().person("member"), world().person("member"));
+    world()
+        .with_key(&without.key)
+        .delete("/v1/user/keys/own")
+        .expect(204);
+    let wish = |teams: Value| {
+        let to = json!({ "hand_over_to": unique("taker"), "teams": teams });
+        json!({ "disabled": true, "keys": to })
+    };
+    for person in [&with_key, &without] {
+        let path = member(person.slug());
+        let teams = json!([team.string("slug"), "no-such-team"]);
+        let refused = owner.patch(&path, &wish(teams));
+        refused.expect_field("keys.teams[1]");
+        let view = owner.get(&path).expect(200);
+        assert_eq!(view.member("disabled_at"), Value::Null);
+        let good = wish(json!([team.string("slug")]));
+        owner.patch(&path, &good).expect(200);
+    }
+}
+
+#[test]
 fn n86_the_key_of_somebody_who_was_put_out_is_refused() {
     let person = world().person("member");
     world().owner().delete(&member(person.slug())).expect(204);
