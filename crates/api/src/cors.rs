@@ -24,7 +24,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PAT
 const HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, x-api-key");
 /// What a listed page may read besides the body.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "keyledger-position, x-request-id, retry-after, www-authenticate, x-ratelimit-limit, \
+    "keyledger-decision, keyledger-position, x-request-id, retry-after, www-authenticate, x-ratelimit-limit, \
      x-ratelimit-remaining, x-ratelimit-reset, x-ratelimit-interval",
 );
 /// How long a browser may keep the answer to a preflight, in seconds.

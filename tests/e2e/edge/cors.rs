@@ -54,7 +54,26 @@ fn n106_only_a_listed_origin_is_named() {
     assert_eq!(answered.header("Vary"), Some("Origin"));
     // A refusal can be read by the page too.
     let refused = world.anonymous().header("Origin", APP).get("/v1/me");
-    assert_eq!(refused.expect_401(NOT_PROVIDED).header(NAMED), Some(APP));
+    let refused = refused.expect_401(NOT_PROVIDED);
+    assert_eq!(refused.header(NAMED), Some(APP));
+    for reply in [&answered, &refused] {
+        let exposed = reply.header("Access-Control-Expose-Headers");
+        let exposed: Vec<&str> = exposed.expect("a list").split(", ").collect();
+        for readable in [
+            "keyledger-decision",
+            "keyledger-position",
+            "x-request-id",
+            "retry-after",
+            "www-authenticate",
+            "x-ratelimit-limit",
+            "x-ratelimit-remaining",
+            "x-ratelimit-reset",
+            "x-ratelimit-interval",
+        ] {
+            assert!(exposed.contains(&readable), "{readable}: {exposed:?}");
+        }
+    }
+    assert!(refused.header("Keyledger-Decision").is_some());
     for origin in [
         "null",
         "https://app.example.",
