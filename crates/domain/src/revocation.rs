@@ -108,7 +108,7 @@ impl RevocationFilter {
     }
 
     /// The kinds of holders whose keys can be among those that are meant.
-    fn kinds(&self) -> impl Iterator<Item = HolderKind> {
+    pub fn kinds(&self) -> impl Iterator<Item = HolderKind> {
         let owner = self.owner.map(HolderKind::of);
         let kind = self.kind;
         HolderKind::ALL.into_iter().filter(move |one| {

@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::shared_keys;
+use crate::usage::passage;
 
 /// How many days without a use make a key idle, where nothing is said.
 const IDLE_DAYS_DEFAULT: u32 = 90;
@@ -312,12 +313,15 @@ fn span(from: Timestamp, to: Timestamp) -> String {
 
 /// Who reads the audit log may look; so may a manager who reads keys.
 fn require(directory: &Directory, authority: &Authority, org: &Org) -> Result<(), Refusal> {
-    directory
-        .require(authority, org.id, built_in::AUDIT_READ)
-        .or_else(|refusal| {
-            let manager = directory.require_manager(authority, org.id, built_in::KEYS_READ);
-            manager.map_err(|_| refusal)
-        })
+    let as_auditor = directory.require(authority, org.id, built_in::AUDIT_READ);
+    let as_manager = || directory.require_manager(authority, org.id, built_in::KEYS_READ);
+    let right = match as_auditor {
+        Ok(()) => built_in::AUDIT_READ,
+        Err(_) if as_manager().is_ok() => built_in::KEYS_READ,
+        Err(refusal) => return Err(refusal),
+    };
+    passage::required(right);
+    Ok(())
 }
 
 /// List the live keys of an organization that are worth a look, by the public id of their

@@ -30,6 +30,7 @@ use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::paging::behind;
 use crate::routes::{members, organization, shared_keys};
+use crate::usage::passage;
 
 /// What `keys` must be, for whoever sent something else.
 const KEYS_WORDS: &str = r#"must be keep, revoke, or {"hand_over_to": "the name of a service"}"#;
@@ -162,6 +163,7 @@ impl Wish {
         let Self::HandOver { teams, .. } = self else {
             return Ok(());
         };
+        passage::required(built_in::SERVICES_WRITE);
         directory.require(authority, org, built_in::SERVICES_WRITE)?;
         let known = directory.org(org).map(|org| &org.teams);
         let mut fields = Fields::default();

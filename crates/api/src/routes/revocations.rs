@@ -29,6 +29,7 @@ use crate::problem::{Problem, ProblemBody};
 use crate::routes::leavers::why;
 use crate::routes::paging::behind;
 use crate::routes::{members, organization};
+use crate::usage::passage;
 
 /// The most keys that a preview names.
 const NAMED_MAX: usize = 100;
@@ -382,6 +383,13 @@ impl App {
     }
 }
 
+/// Notes the rights that such a revocation, and its undoing, take; the domain asks for them.
+fn note_rights(filter: &RevocationFilter) {
+    filter
+        .kinds()
+        .for_each(|kind| passage::required(kind.right()));
+}
+
 /// Revoke many keys at once: one event for the lot, which can be undone within an hour.
 ///
 /// Each kind of holder that the filter can mean takes its own right: `users:write`,
@@ -422,6 +430,7 @@ pub async fn create_revocation(
         }
         let body = body?;
         let filter = body.filter.unwrap_or_default().read(&directory, org)?;
+        note_rights(&filter);
         let selection = directory.select_for_revocation(authority, org.id, &filter)?;
         if body.dry_run == Some(true) {
             let preview = RevocationPreview::of(&app, &directory, &selection);
@@ -510,16 +519,19 @@ pub async fn undo_revocation(
     caller: Caller,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
+    // An id that is none names no revocation; the rights are asked for all the same.
+    let revocation = path.1.parse();
+    let revocation = revocation.unwrap_or_else(|_| RevocationId::from_bytes([0; 16]));
     let org = {
         let directory = app.directory();
         let unknown = Refusal::Unknown(Noun::Organization);
         let org = directory.org_by_slug(&path.0).ok_or(unknown)?;
         directory.require_visible(caller.authority(), org.id)?;
+        if let Some(revocation) = org.revocations.get(&revocation) {
+            note_rights(&revocation.filter);
+        }
         org.id
     };
-    // An id that is none names no revocation; the rights are asked for all the same.
-    let revocation = path.1.parse();
-    let revocation = revocation.unwrap_or_else(|_| RevocationId::from_bytes([0; 16]));
     let undo = UndoRevocation { org, revocation };
     let committed = app.execute(&caller, undo).await?;
     let view = app.view_revocation(org, revocation)?;

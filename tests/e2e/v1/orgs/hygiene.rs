@@ -3,7 +3,7 @@
 use keyledger_tests::Client;
 use serde_json::{Value, json};
 
-use crate::world::{seconds_from_now, world};
+use crate::world::{make_key, seconds_from_now, world};
 
 /// Every page of the list: whoever made the organisation is a member with keys from every other test.
 fn every_page(client: &Client, path: &str) -> Vec<Value> {
@@ -106,4 +106,42 @@ fn scopes_that_were_never_needed_and_owners_who_left_are_told() {
             .as_array()
             .is_some_and(|all| all.contains(&json!("owner_gone")))
     );
+}
+
+/// Goal: what our own API requires counts as used wherever it is required. Method: each key uses all
+/// that it may do, `scopes:read` at an address that always noted it.
+#[test]
+fn rights_of_our_own_api_count_as_used_where_they_are_required() {
+    let (org, owner) = world().other_org();
+    let as_owner = world().with_key(&owner.key);
+    let under = |path: &str| format!("/v1/orgs/{org}/{path}");
+    let service = json!({ "name": "Build", "scopes": ["services:write"] });
+    as_owner.post(&under("services"), &service).expect(201);
+    let leaver = world().person_in(&org, &as_owner, "member");
+    let scoped = |handle: &str, scopes: &[&str]| {
+        let scopes = [scopes, &["scopes:read"]].concat();
+        let made = make_key(&as_owner, &json!({ "handle": handle, "scopes": scopes }));
+        let client = world().with_key(&made.string("token"));
+        client.get("/v1/scopes").expect(200);
+        (made.string("preview"), client)
+    };
+    let (revoking, client) = scoped("revoking", &["audit:read", "services:write"]);
+    let filter = json!({ "filter": { "kind": "service" } });
+    let revocation = client.post(&under("revocations"), &filter).expect(201);
+    client.get(&under("hygiene")).expect(200);
+    let (undoing, client) = scoped("undoing", &["services:write"]);
+    let undo = format!("revocations/{}/undo", revocation.string("id"));
+    client.post(&under(&undo), &json!({})).expect(200);
+    let (managing, client) = scoped("managing", &["keys:read"]);
+    client.get(&under("hygiene")).expect(200);
+    let (handing, client) = scoped("handing", &["services:write", "users:write"]);
+    let hand_over = json!({ "disabled": true, "keys": { "hand_over_to": "Nightly" } });
+    let member = under(&format!("members/{}", leaver.slug()));
+    client.patch(&member, &hand_over).expect(200);
+    let items = every_page(&as_owner, &under("hygiene"));
+    for preview in [revoking, undoing, managing, handing] {
+        let one = items.iter().find(|one| one["preview"] == *preview);
+        let one = one.unwrap_or_else(|| panic!("no {preview} in {items:?}"));
+        assert_eq!(one["unused_scopes"], Value::Null, "{one}");
+    }
 }
