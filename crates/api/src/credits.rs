@@ -48,6 +48,14 @@ pub(crate) const fn retry_after_seconds(reason: NotSpent) -> Option<u64> {
     }
 }
 
+/// How many uses are left after none was spent, if it is known.
+pub(crate) const fn remaining(reason: NotSpent) -> Option<u64> {
+    match reason {
+        NotSpent::Exhausted { .. } => Some(0),
+        NotSpent::Busy | NotSpent::Unknown => None,
+    }
+}
+
 /// Puts what is left behind the other members of an answer that is written already: it is known only
 /// once the lock that the rest was written under is long gone.
 pub(crate) fn append_remaining(answer: &mut Vec<u8>, left: u64) {
@@ -57,11 +65,17 @@ pub(crate) fn append_remaining(answer: &mut Vec<u8>, left: u64) {
     }
 }
 
-fn exhausted() -> Problem {
-    Problem::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "Nothing is left of the credits of this token.",
-    )
+fn not_spent(reason: NotSpent) -> Problem {
+    let detail = match reason {
+        NotSpent::Exhausted { .. } => "Nothing is left of the credits of this token.",
+        NotSpent::Busy => "Too many uses of credits are waiting.",
+        NotSpent::Unknown => "What is left of the credits of this token is not known.",
+    };
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail);
+    match retry_after_seconds(reason) {
+        Some(seconds) => problem.with(RETRY_AFTER, seconds.to_string()),
+        None => problem,
+    }
 }
 
 impl App {
@@ -80,25 +94,41 @@ impl App {
     /// # Errors
     /// 429, with `Retry-After` where something comes back.
     pub(crate) async fn spend_credit_as_caller(&self, purse: Purse) -> Result<(), Problem> {
-        match self.spend_credit(purse).await {
-            Ok(_) => Ok(()),
-            Err(reason) => Err(match retry_after_seconds(reason) {
-                Some(seconds) => exhausted().with(RETRY_AFTER, seconds.to_string()),
-                None => exhausted(),
-            }),
-        }
+        let spent = self.spend_credit(purse).await;
+        spent.map(drop).map_err(not_spent)
     }
 
-    /// What is left to an entitlement; nothing, where that is not known.
-    pub(crate) fn credits_left(&self, token: EntitlementId, credits: &Credits) -> u64 {
-        let left = self.credits_book().left(token, credits, self.now());
-        left.unwrap_or_default()
+    /// What is left to an entitlement, where that is known.
+    pub(crate) fn credits_left(&self, token: EntitlementId, credits: &Credits) -> Option<u64> {
+        self.credits_book().left(token, credits, self.now())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::ResponseError as _;
+
     use super::*;
+
+    #[test]
+    fn that_nothing_is_left_is_told_only_where_it_is_known() {
+        let exhausted = NotSpent::Exhausted {
+            retry_after_seconds: Some(7),
+        };
+        for (reason, left, retry_after, words) in [
+            (exhausted, Some(0), Some("7"), "Nothing is left"),
+            (NotSpent::Busy, None, Some("1"), "Too many"),
+            (NotSpent::Unknown, None, None, "not known"),
+        ] {
+            assert_eq!(remaining(reason), left);
+            let problem = not_spent(reason);
+            assert!(problem.detail().contains(words), "{problem}");
+            let answer = problem.error_response();
+            let told = answer.headers().get(RETRY_AFTER);
+            let told = told.map(|seconds| seconds.to_str().expect("a number"));
+            assert_eq!(told, retry_after);
+        }
+    }
 
     #[test]
     fn what_is_left_stands_behind_the_rest() {

@@ -9,11 +9,12 @@ use keyledger_domain::org::Org;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::text::{Email, Slug};
 use keyledger_domain::{Actor, ApiKey, Authority, CredentialId, Environment, Refusal, Timestamp};
+use keyledger_ledger::credits_store::NotSpent;
 use keyledger_ledger::key_file::Peppers;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::credits::Purse;
+use crate::credits::{self, Purse};
 use crate::limits::Bound;
 use crate::lookup::{self, NoGood};
 
@@ -154,7 +155,8 @@ pub struct Verdict<'d> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub retry_after_seconds: Option<u64>,
-    /// Of a token with credits: how many times it may be used after this, until more come back.
+    /// Of a token with credits: how many times it may be used after this, until more come back. Left
+    /// out where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remaining: Option<u64>,
 }
@@ -175,11 +177,11 @@ impl Verdict<'_> {
         }
     }
 
-    /// The answer for a token of whose credits nothing is left.
-    pub(crate) fn exhausted(retry_after_seconds: Option<u64>) -> Self {
+    /// The answer for a token of whose credits none was spent.
+    pub(crate) fn not_spent(reason: NotSpent) -> Self {
         Self {
-            retry_after_seconds,
-            remaining: Some(0),
+            retry_after_seconds: credits::retry_after_seconds(reason),
+            remaining: credits::remaining(reason),
             ..Self::bad(Code::RateLimited)
         }
     }

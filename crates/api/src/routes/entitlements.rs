@@ -23,16 +23,16 @@ use crate::caller::Caller;
 use crate::object;
 use crate::problem::{Problem, ProblemBody};
 use crate::restrictions::{self, RateLimitBody, Restrictions};
-use crate::routes::grant::GrantBody;
+use crate::routes::grant::{GrantBody, GrantView};
 use crate::routes::key_state::{KeyState, networks_of};
 use crate::routes::organization;
 use crate::routes::paging::behind;
 use crate::routes::rotation::Rotation;
 
-/// What limits an entitlement token besides its scopes and its end.
-#[derive(Serialize, Deserialize, ToSchema)]
+/// What is to limit an entitlement token besides its scopes and its end.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct EntitlementLimits {
+pub struct NewEntitlementLimits {
     /// The networks it may be used from; empty, or left out, for any.
     #[serde(default)]
     #[schema(example = json!(["203.0.113.0/24"]))]
@@ -40,6 +40,16 @@ pub struct EntitlementLimits {
     /// How many times it may be used; `null`, or left out, for as many as its holder likes.
     #[serde(default, deserialize_with = "object::optional")]
     credits: Option<GrantBody>,
+}
+
+/// What limits an entitlement token besides its scopes and its end.
+#[derive(Serialize, ToSchema)]
+pub struct EntitlementLimits {
+    /// The networks it may be used from; empty for any.
+    #[schema(example = json!(["203.0.113.0/24"]))]
+    allowed_cidrs: Vec<String>,
+    /// How many more times it may be used; `null` for as many as its holder likes.
+    credits: Option<GrantView>,
 }
 
 /// An entitlement token.
@@ -73,9 +83,9 @@ impl EntitlementView {
             token,
             limits: EntitlementLimits {
                 allowed_cidrs: networks_of(api_key),
-                credits: entitlement.credits.map(|credits| GrantBody {
-                    remaining: app.credits_left(entitlement.id, &credits),
-                    ..GrantBody::from(credits.grant)
+                credits: entitlement.credits.map(|credits| {
+                    let left = app.credits_left(entitlement.id, &credits);
+                    GrantView::of(credits.grant, left)
                 }),
             },
             state: KeyState::of(api_key, app),
@@ -182,7 +192,7 @@ pub struct NewEntitlement {
     rate_limit: Option<RateLimitBody>,
     /// What else limits it.
     #[serde(default, deserialize_with = "object::optional")]
-    limits: Option<EntitlementLimits>,
+    limits: Option<NewEntitlementLimits>,
 }
 
 /// Make an entitlement token. It is in the answer, this once.

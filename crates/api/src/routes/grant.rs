@@ -8,16 +8,27 @@ use crate::body::Fields;
 use crate::object;
 
 /// How many times an entitlement token may be used.
-#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Credits)]
 pub(crate) struct GrantBody {
-    /// How many times: as they are granted, and in answers how many are left.
+    /// How many times.
     #[schema(maximum = 1_000_000_000_000_i64, example = 1_000)]
-    pub(crate) remaining: u64,
+    remaining: u64,
     /// How they come back; `null`, or left out, for never.
     #[serde(default, deserialize_with = "object::optional")]
-    pub(crate) refill: Option<RefillBody>,
+    refill: Option<RefillBody>,
+}
+
+/// What is left to an entitlement token.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[schema(as = CreditsLeft)]
+pub(crate) struct GrantView {
+    /// How many more times it may be used; `null` where that is not known, and then it is refused.
+    #[schema(example = 1_000)]
+    remaining: Option<u64>,
+    /// How uses come back; `null` for never.
+    refill: Option<RefillBody>,
 }
 
 /// Uses that come back by themselves.
@@ -55,10 +66,11 @@ impl GrantBody {
     }
 }
 
-impl From<Grant> for GrantBody {
-    fn from(grant: Grant) -> Self {
+impl GrantView {
+    /// A grant of which this much is left.
+    pub(crate) fn of(grant: Grant, remaining: Option<u64>) -> Self {
         Self {
-            remaining: grant.remaining,
+            remaining,
             refill: grant.refill.map(|refill| RefillBody {
                 amount: refill.amount.get(),
                 per_seconds: refill.per_seconds.get(),

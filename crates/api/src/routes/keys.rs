@@ -104,7 +104,7 @@ pub async fn verify_key(
     if let Some(throttled) = throttled {
         verdict = answer::write(&Verdict::rate_limited(throttled.retry_after_seconds()))?;
     } else if let Some(Err(reason)) = spent {
-        verdict = answer::write(&Verdict::exhausted(credits::retry_after_seconds(reason)))?;
+        verdict = answer::write(&Verdict::not_spent(reason))?;
     } else if let Some((id, version)) = pending {
         // The new secret of a rotation is shown for the first time, to an API that asks us.
         // In a box of its own: it is large and rare, and every request's future would carry it.

@@ -150,7 +150,12 @@ fn what_is_left_is_not_given_anew_when_it_is_not_known() {
     world.server_mut().start_again();
     let verdict = verify(&world, &token);
     assert_eq!(verdict.string("code"), "rate_limited");
-    assert_eq!(verdict.member("remaining"), 0);
+    // Not "none": nobody knows, and waiting for more to come back would not help.
+    assert_eq!(verdict.member("remaining"), Value::Null);
+    assert_eq!(left(&world, &token), Value::Null);
+    let own = world.with_key(&token.string("token"));
+    let detail = own.get("/v1/me").expect(429).string("detail");
+    assert!(detail.contains("not known"), "{detail}");
     // Everything else goes on.
     let service = world.service();
     world
