@@ -59,6 +59,9 @@ pub enum TlsError {
         /// Why.
         source: rustls::Error,
     },
+    /// The system gives no thread that would see new files.
+    #[error("no thread is to be had that looks whether the certificate changes")]
+    NoThread(#[source] io::Error),
 }
 
 impl TlsFiles {
@@ -163,10 +166,7 @@ impl Certificates {
         let thread = std::thread::Builder::new().name("certificates".to_owned());
         thread
             .spawn(move || Self::watch(&weak, stamp))
-            .map_err(|source| TlsError::Unreadable {
-                path: certificates.files.certificate.clone(),
-                source,
-            })?;
+            .map_err(TlsError::NoThread)?;
         Ok(certificates)
     }
 

@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use crate::app::App;
 use crate::caller::{Caller, Origin};
 use crate::lookup::{self, NoGood};
-pub use crate::usage::keeper::{GONE_KEPT_SECONDS, KeeperParts, SOURCE_KEPT_SECONDS, UsageKeeper};
+pub use crate::usage::keeper::{KeeperParts, UsageKeeper};
 use crate::usage::news::{FirstUse, Network, News, NewsOrigin};
 use crate::verify::{Code, Question};
 

@@ -67,6 +67,31 @@ pub enum Lack {
     Role(Role),
 }
 
+impl Lack {
+    /// The lowest role with which it is not lacking, where it is a matter of roles.
+    const fn minimum_role(&self) -> Option<Role> {
+        match self {
+            Self::Right { minimum_role, .. } => Some(*minimum_role),
+            Self::Role(role) => Some(*role),
+            Self::Unrevoked
+            | Self::Enabled
+            | Self::Active
+            | Self::Unexpired(_)
+            | Self::Network(_)
+            | Self::Secret
+            | Self::Password
+            | Self::Scope(_)
+            | Self::NoScopes
+            | Self::NoEnd
+            | Self::NoNetworks
+            | Self::NoRateLimit
+            | Self::NoLimits
+            | Self::Live
+            | Self::Person => None,
+        }
+    }
+}
+
 /// Who lacked it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject {
@@ -336,7 +361,7 @@ impl LossSearch {
 
     /// Whether it is a matter of what somebody is in this organisation.
     fn asks_for_role(&self, org: OrgId) -> bool {
-        let by_role = matches!(self.lack, Lack::Right { .. } | Lack::Role(_));
+        let by_role = self.lack.minimum_role().is_some();
         by_role && self.subject.org.is_none_or(|asked| asked == org)
     }
 
@@ -596,25 +621,7 @@ impl<'l> State<'l> {
         if !self.known {
             return None;
         }
-        let minimum = match self.lack {
-            Lack::Right { minimum_role, .. } => *minimum_role,
-            Lack::Role(role) => *role,
-            Lack::Unrevoked
-            | Lack::Enabled
-            | Lack::Active
-            | Lack::Unexpired(_)
-            | Lack::Network(_)
-            | Lack::Secret
-            | Lack::Password
-            | Lack::Scope(_)
-            | Lack::NoScopes
-            | Lack::NoEnd
-            | Lack::NoNetworks
-            | Lack::NoRateLimit
-            | Lack::NoLimits
-            | Lack::Live
-            | Lack::Person => return None,
-        };
+        let minimum = self.lack.minimum_role()?;
         let by_role = self
             .roles
             .iter()

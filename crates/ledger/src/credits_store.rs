@@ -39,7 +39,7 @@ use crate::head::{Head, HeadError, HeadFile};
 use crate::key_file::{Purpose, SubKey};
 use crate::ledger::KeyFile;
 use crate::merkle::Hash;
-use crate::sled_store::{DB_FILE, caught};
+use crate::sled_store::{DB_FILE, caught, open_db};
 use crate::store::ScanError;
 
 /// The most uses that are made durable together, below what sled takes well in one batch.
@@ -305,11 +305,8 @@ fn run(mut book: Option<Book>, shared: &Shared, waiting: &Receiver<Message>) {
         }
         if !uses.is_empty() {
             is_head_synced = false;
-            let failed = match book.as_mut() {
-                Some(book) => book.spend_all(uses).err(),
-                // Nobody is answered otherwise than with what a dropped answer means: not known.
-                None => None,
-            };
+            // Without a book nobody is answered, which means that it is not known.
+            let failed = book.as_mut().and_then(|book| book.spend_all(uses).err());
             if let Some(error) = failed {
                 // Rows and disk may differ now: only the next start tells.
                 refuse_all(shared, &error);
@@ -361,11 +358,7 @@ impl Book {
             return Err(Damage::StoreMissing);
         }
         files::make_folder(&folder).map_err(Damage::Io)?;
-        let config = sled::Config::new()
-            .path(&folder)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None);
-        let db = caught(|| config.open())?;
+        let db = open_db(&folder, CACHE_BYTES)?;
         let key = key_file.sub_key(Purpose::CreditsSum);
         let (rows, whole) = read(&db, &key)?;
         if whole.sequence < counted.position.get() {

@@ -50,12 +50,7 @@ pub struct SledEngine {
 impl SledEngine {
     /// Opens sled in this folder, or makes it. A panic of sled's becomes an error.
     pub(crate) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, ScanError> {
-        let config = sled::Config::new()
-            .path(folder)
-            .cache_capacity(cache_bytes)
-            // We flush each batch; sled's own flusher would only add a thread.
-            .flush_every_ms(None);
-        let db = caught(|| config.open())?;
+        let db = open_db(folder, cache_bytes)?;
         let path: Arc<Path> = folder.join(DB_FILE).into();
         let view = SledView {
             db: Arc::new(RwLock::new(Some(db.clone()))),
@@ -279,6 +274,16 @@ impl Iterator for SledScan {
             .map(|pair| pair.map(|(key, value)| (key.into(), value.into())))
             .transpose()
     }
+}
+
+/// Opens sled in this folder, or makes it, with this many bytes of its pages in memory.
+pub(crate) fn open_db(folder: &Path, cache_bytes: u64) -> Result<sled::Db, ScanError> {
+    let config = sled::Config::new()
+        .path(folder)
+        .cache_capacity(cache_bytes)
+        // Whoever writes flushes; sled's own flusher would only add a thread.
+        .flush_every_ms(None);
+    caught(|| config.open())
 }
 
 /// Calls sled. Nothing of ours is borrowed mutably across the call but sled's own handles, and those

@@ -31,7 +31,7 @@ use crate::folder::Paths;
 use crate::key_file::Purpose;
 use crate::ledger::KeyFile;
 use crate::record::{ActorV1, Part as _};
-use crate::sled_store::{caught, wait_until_released};
+use crate::sled_store::{caught, open_db, wait_until_released};
 use crate::store::ScanError;
 use crate::usage::{Counts, LastUse, OUTCOMES, Period, ScopesUsed, UsedBy};
 
@@ -135,15 +135,11 @@ impl UsageStore {
 
     fn try_open(folder: &Path, key_file: &KeyFile) -> Result<Self, ScanError> {
         files::make_folder(folder).map_err(ScanError::Io)?;
-        let config = sled::Config::new()
-            .path(folder)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None);
         let secret = key_file.sub_key(Purpose::UsageSeal);
         let key = UnboundKey::new(&AES_256_GCM, secret.as_bytes())
             .expect("a key of 32 bytes fits AES-256");
         let store = Self {
-            db: caught(|| config.open())?,
+            db: open_db(folder, CACHE_BYTES)?,
             seal: LessSafeKey::new(key),
         };
         // The damage that matters shows when the rows of the keys are read.

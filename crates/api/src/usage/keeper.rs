@@ -29,9 +29,9 @@ const FOLDS_A_SWEEP: u32 = 48;
 const KEYS_A_WRITE: usize = 256;
 
 /// How long the counts of a key are kept after it was revoked, in seconds: 90 days.
-pub const GONE_KEPT_SECONDS: u64 = 90 * 86_400;
+const GONE_KEPT_SECONDS: u64 = 90 * 86_400;
 /// How long the source and the client of a last use are kept, in seconds: 90 days.
-pub const SOURCE_KEPT_SECONDS: u64 = 90 * 86_400;
+const SOURCE_KEPT_SECONDS: u64 = 90 * 86_400;
 
 /// What the keeper works with.
 pub struct KeeperParts {

@@ -490,16 +490,29 @@ impl From<NewApiKeyV1> for NewApiKeyV2 {
     }
 }
 
+/// Whether it is the one for tests.
+impl Part for Environment {
+    type Form = bool;
+
+    fn keep(&self) -> bool {
+        match self {
+            Self::Live => false,
+            Self::Test => true,
+        }
+    }
+
+    fn give(is_test: bool) -> Result<Self, Fault> {
+        Ok(if is_test { Self::Test } else { Self::Live })
+    }
+}
+
 impl Part for NewApiKey {
     type Form = NewApiKeyV2;
 
     fn keep(&self) -> NewApiKeyV2 {
         NewApiKeyV2 {
             id: self.id.keep(),
-            is_test: match self.environment {
-                Environment::Live => false,
-                Environment::Test => true,
-            },
+            is_test: self.environment.keep(),
             digest: self.digest.keep(),
             scopes: self.scopes.keep(),
             expires_at_micros: self.expires_at.keep(),
@@ -511,11 +524,7 @@ impl Part for NewApiKey {
     fn give(form: NewApiKeyV2) -> Result<Self, Fault> {
         Ok(Self {
             id: Part::give(form.id)?,
-            environment: if form.is_test {
-                Environment::Test
-            } else {
-                Environment::Live
-            },
+            environment: Part::give(form.is_test)?,
             digest: Part::give(form.digest)?,
             scopes: Part::give(form.scopes)?,
             expires_at: Part::give(form.expires_at_micros)?,
@@ -630,7 +639,7 @@ impl Part for RevocationFilter {
             created_by: self.created_by.keep(),
             scope: self.scope.keep(),
             owner: self.owner.keep(),
-            is_test: self.environment.map(|its| its == Environment::Test),
+            is_test: self.environment.keep(),
             kind: self.kind.keep(),
             include_self: self.include_self,
         }
@@ -643,13 +652,7 @@ impl Part for RevocationFilter {
             created_by: Part::give(form.created_by)?,
             scope: Part::give(form.scope)?,
             owner: Part::give(form.owner)?,
-            environment: form.is_test.map(|is_test| {
-                if is_test {
-                    Environment::Test
-                } else {
-                    Environment::Live
-                }
-            }),
+            environment: Part::give(form.is_test)?,
             kind: Part::give(form.kind)?,
             include_self: form.include_self,
         })
