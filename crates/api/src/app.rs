@@ -125,7 +125,6 @@ pub struct App {
     decisions: Decisions,
     rate_limits: RateLimits,
     csrf: SubKey,
-    counting_since: Timestamp,
 }
 
 impl App {
@@ -143,7 +142,6 @@ impl App {
         let ticks = Ticks::from_now();
         let throttles = Throttles::new(&parts.settings.throttles, names, &ticks);
         let idle_after = Duration::from_secs(parts.settings.session_idle_seconds.into());
-        let counting_since = parts.clock.now();
         Ok(Self {
             parts,
             passwords,
@@ -153,7 +151,6 @@ impl App {
             decisions: Decisions::new(decisions),
             rate_limits: RateLimits::new(MonotonicClock),
             csrf,
-            counting_since,
         })
     }
 
@@ -217,11 +214,6 @@ impl App {
     /// Whether changes are still taken.
     pub fn is_writable(&self) -> bool {
         !self.parts.committer.is_stopped()
-    }
-
-    /// Since when uses of keys are known: what was before the start of this process is not.
-    pub(crate) fn counting_since(&self) -> Timestamp {
-        self.counting_since
     }
 
     /// The passwords' pool.

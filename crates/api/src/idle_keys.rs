@@ -36,7 +36,7 @@ impl App {
                 // What nobody counted may have been a use: without one it is idle from where counting
                 // is known to have begun.
                 let last_used_at = self.usage().last_used_at(id);
-                let last_used_at = last_used_at.or(Some(self.counting_since()));
+                let last_used_at = last_used_at.or(Some(self.usage().counting_since()));
                 let until = directory.idle_until(key, last_used_at)?;
                 (now >= until).then_some(DisableIdleApiKey { id, last_used_at })
             });

@@ -314,34 +314,40 @@ pub struct Usage {
     shards: Vec<Mutex<Shard>>,
     store: Option<UsageStore>,
     news: News,
+    counting_since: Timestamp,
     /// Held while counts are on their way to the disk, and by those who read both ends.
     writing: Mutex<()>,
 }
 
-impl Default for Usage {
-    fn default() -> Self {
+impl Usage {
+    /// Counters that begin now and are stored nowhere.
+    pub fn in_memory(now: Timestamp) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             store: None,
             news: News::default(),
+            counting_since: now,
             writing: Mutex::default(),
         }
     }
-}
 
-impl Usage {
     /// Counters that go on from what is stored.
     ///
     /// # Errors
     /// If the store breaks while it is read.
     pub fn on(store: UsageStore) -> io::Result<Self> {
-        let mut usage = Self::default();
+        let mut usage = Self::in_memory(store.begun_at());
         store.load(&mut |stored| {
             let mut shard = usage.shard(stored.id).lock();
             shard.keys.insert(stored.id, KeyUse::from_stored(&stored));
         })?;
         usage.store = Some(store);
         Ok(usage)
+    }
+
+    /// Since when uses are known: what was before is not.
+    pub(crate) const fn counting_since(&self) -> Timestamp {
+        self.counting_since
     }
 
     /// Where it is stored; `None` if there is no such place.
@@ -646,7 +652,7 @@ mod tests {
     #[test]
     fn only_a_good_secret_in_good_standing_is_a_use() {
         for outcome in Outcome::ALL {
-            let usage = Usage::default();
+            let usage = Usage::in_memory(Timestamp::default());
             record(&usage, &showing(key(1), 10, outcome));
             let last = usage.last_use(key(1));
             assert_eq!(last.is_some(), outcome.is_use(), "{outcome:?}");
@@ -660,7 +666,7 @@ mod tests {
 
     #[test]
     fn a_request_that_was_overtaken_does_not_set_the_last_use_back() {
-        let usage = Usage::default();
+        let usage = Usage::in_memory(Timestamp::default());
         record(&usage, &showing(key(1), 20, Outcome::Valid));
         record(&usage, &showing(key(1), 10, Outcome::Valid));
         assert_eq!(usage.last_used_at(key(1)), Some(at(20)));
@@ -669,7 +675,7 @@ mod tests {
 
     #[test]
     fn a_hostile_client_name_is_kept_short_and_harmless() {
-        let usage = Usage::default();
+        let usage = Usage::in_memory(Timestamp::default());
         let hostile = [b"x\r\n\x1b[31m".as_slice(), &[b'y'; 4_000]].concat();
         let client = Client::Agent(Some(&hostile));
         record(
@@ -708,7 +714,7 @@ mod tests {
 
     #[test]
     fn scopes_are_remembered_by_name_and_bounded() {
-        let usage = Usage::default();
+        let usage = Usage::in_memory(Timestamp::default());
         let named = |names: &[String]| {
             record(
                 &usage,
@@ -755,7 +761,7 @@ mod tests {
 
     #[test]
     fn the_ledger_is_told_once_of_each_network_and_again_if_it_was_not_told() {
-        let usage = Usage::default();
+        let usage = Usage::in_memory(Timestamp::default());
         let from = |source: [u8; 4]| {
             record(
                 &usage,
@@ -788,7 +794,7 @@ mod tests {
     /// the figure itself is printed.
     #[test]
     fn a_known_key_is_counted_in_no_time() {
-        let usage = Usage::default();
+        let usage = Usage::in_memory(Timestamp::default());
         let rounds: u32 = 200_000;
         let scopes = ["files:read".to_owned()];
         let count = |number: u32| {

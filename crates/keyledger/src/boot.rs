@@ -18,11 +18,12 @@ use keyledger_api::{
     App, EventIndex, KeeperParts, Lookups, LookupsFeed, Parts, SetUpCode, Settings, Usage,
     UsageKeeper,
 };
+use keyledger_domain::Timestamp;
 use keyledger_ledger::credits_store::CreditsBook;
 use keyledger_ledger::folder::Paths;
 use keyledger_ledger::key_file::Purpose;
 use keyledger_ledger::usage_store::UsageStore;
-use keyledger_ledger::{KeyFile, Ledger, OpenOptions, Opened};
+use keyledger_ledger::{Clock as _, KeyFile, Ledger, OpenOptions, Opened};
 use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error as ThisError;
 
@@ -97,7 +98,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         (true, Some(_)) | (false, _) => setup_code.take_away(),
     };
     let (credits, credits_thread) = CreditsBook::open(&Paths::new(&config.data_dir), &key_file)?;
-    let usage = Arc::new(open_usage(&config.data_dir, &key_file));
+    let usage = Arc::new(open_usage(&config.data_dir, &key_file, clock.now()));
     let usage_keeper = UsageKeeper::start(KeeperParts {
         usage: Arc::clone(&usage),
         lookups: Arc::clone(&lookups),
@@ -156,11 +157,11 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
 
 /// Opens the counters. They are no reason not to start: without a place for them, what keys do is
 /// counted in memory until the next start.
-fn open_usage(data_dir: &Path, key_file: &KeyFile) -> Usage {
-    let opened = UsageStore::open(&Paths::new(data_dir), key_file).and_then(Usage::on);
+fn open_usage(data_dir: &Path, key_file: &KeyFile, now: Timestamp) -> Usage {
+    let opened = UsageStore::open(&Paths::new(data_dir), key_file, now).and_then(Usage::on);
     opened.unwrap_or_else(|error| {
         tracing::error!(%error, "usage is counted in memory only until the next start");
-        Usage::default()
+        Usage::in_memory(now)
     })
 }
 

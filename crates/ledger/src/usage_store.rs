@@ -6,6 +6,7 @@
 //! h hour id       counts of an hour               48 hours, then they are a part of
 //! d day id        counts of a day                 90 days, then of
 //! m month id      counts of a month               24 months, then they are gone
+//! b               when counting began             one, written when the store is made
 //! ```
 //!
 //! Each value begins with its revision; what a row of another revision says is not known and is passed
@@ -50,6 +51,7 @@ const BATCH_CHANGES_MAX: usize = 256;
 const REVISION: u8 = 1;
 
 const KEY: u8 = b'k';
+const BEGUN: &[u8] = b"b";
 
 const CONFIG: bincode::config::Configuration<
     bincode::config::LittleEndian,
@@ -112,6 +114,7 @@ pub struct Bucket {
 pub struct UsageStore {
     db: sled::Db,
     seal: LessSafeKey,
+    begun_at: Timestamp,
 }
 
 impl UsageStore {
@@ -119,9 +122,9 @@ impl UsageStore {
     ///
     /// # Errors
     /// If not even a new one can be made; the server then counts in memory only.
-    pub fn open(paths: &Paths, key_file: &KeyFile) -> io::Result<Self> {
+    pub fn open(paths: &Paths, key_file: &KeyFile, now: Timestamp) -> io::Result<Self> {
         let folder = paths.usage();
-        let opened = Self::try_open(&folder, key_file);
+        let opened = Self::try_open(&folder, key_file, now);
         opened.or_else(|error| {
             tracing::warn!(
                 error = %io::Error::from(error),
@@ -129,22 +132,29 @@ impl UsageStore {
                 "the usage counters do not open; they are set aside, and new ones begun"
             );
             set_aside(&folder, &paths.usage_damaged())?;
-            Self::try_open(&folder, key_file).map_err(io::Error::from)
+            Self::try_open(&folder, key_file, now).map_err(io::Error::from)
         })
     }
 
-    fn try_open(folder: &Path, key_file: &KeyFile) -> Result<Self, ScanError> {
+    fn try_open(folder: &Path, key_file: &KeyFile, now: Timestamp) -> Result<Self, ScanError> {
         files::make_folder(folder).map_err(ScanError::Io)?;
         let secret = key_file.sub_key(Purpose::UsageSeal);
         let key = UnboundKey::new(&AES_256_GCM, secret.as_bytes())
             .expect("a key of 32 bytes fits AES-256");
+        let db = open_db(folder, CACHE_BYTES)?;
         let store = Self {
-            db: open_db(folder, CACHE_BYTES)?,
+            begun_at: begun_at(&db, now)?,
             seal: LessSafeKey::new(key),
+            db,
         };
         // The damage that matters shows when the rows of the keys are read.
         store.scan(&[KEY], &mut |_, _| {})?;
         Ok(store)
+    }
+
+    /// When counting began: of what was before nothing is known.
+    pub const fn begun_at(&self) -> Timestamp {
+        self.begun_at
     }
 
     /// Tells of all keys that are known.
@@ -397,6 +407,20 @@ impl UsageStore {
     }
 }
 
+/// When counting began, by the row that says so; where there is none that can be read, counting begins
+/// now. A power cut that takes the row along leaves a store that begins later: never a key that is
+/// thought to be idle for longer than it was watched.
+fn begun_at(db: &sled::Db, now: Timestamp) -> Result<Timestamp, ScanError> {
+    let row = caught(|| db.get(BEGUN))?;
+    if let Some(micros) = row.and_then(|value| decode::<i64>(&value)) {
+        return Ok(Timestamp::from_micros(micros));
+    }
+    let value = encode(&now.micros()).map_err(ScanError::Io)?;
+    caught(|| db.insert(BEGUN, value))?;
+    caught(|| db.flush())?;
+    Ok(now)
+}
+
 /// Makes room for a new store and keeps the files of the old one, in place of any kept before.
 fn set_aside(folder: &Path, aside: &PathBuf) -> io::Result<()> {
     // Threads of a sled that did not open may still hold its file.
@@ -502,7 +526,11 @@ mod tests {
         }
 
         fn open(&self) -> UsageStore {
-            UsageStore::open(&self.paths, &self.key_file).expect("it opens")
+            self.open_at(NOW)
+        }
+
+        fn open_at(&self, seconds: i64) -> UsageStore {
+            UsageStore::open(&self.paths, &self.key_file, at(seconds)).expect("it opens")
         }
     }
 
@@ -571,6 +599,22 @@ mod tests {
         let last = found[1].last.clone().expect("a use");
         assert_eq!(last.client, Some(UsedBy::Asker(Actor::System)));
         assert_eq!(store.totals(id(1)).expect("read"), once(Outcome::Valid));
+    }
+
+    #[test]
+    fn counting_began_when_the_store_was_made() {
+        let room = Room::new();
+        let db = room.paths.usage().join("db");
+        for seconds in [NOW, NOW + 86_400, NOW - 86_400] {
+            let store = room.open_at(seconds);
+            assert_eq!(store.begun_at(), at(NOW));
+            // Folding passes over it.
+            store.fold(at(NOW + 86_400 * 1_000)).expect("folded");
+            drop(store);
+            wait_until_released(&db).expect("released");
+        }
+        fs::remove_dir_all(room.paths.usage()).expect("removed");
+        assert_eq!(room.open_at(NOW + 7).begun_at(), at(NOW + 7));
     }
 
     #[test]
@@ -661,8 +705,8 @@ mod tests {
         for number in 0..3 {
             store.forget(id(number), at(NOW)).expect("forgotten");
         }
-        // What was older than two years at the end was dropped; the rest is forgotten.
-        assert_eq!(store.db.len(), 0);
+        // What was older than two years at the end was dropped; the rest is forgotten, but when it began.
+        assert_eq!(store.db.len(), 1);
     }
 
     #[test]
@@ -704,7 +748,8 @@ mod tests {
                 fs::write(&path, &bytes).expect("written");
             }
         }
-        let store = room.open();
+        let store = room.open_at(NOW + 7);
+        assert_eq!(store.begun_at(), at(NOW + 7));
         let mut found = 0;
         store.load(&mut |_| found += 1).expect("loaded");
         assert_eq!(found, 0);

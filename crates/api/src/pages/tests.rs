@@ -20,7 +20,9 @@ use serde_json::json;
 
 use super::cookie::{SESSION, VISIT};
 use crate::edge::{Edge, RequestIds};
-use crate::{App, EventIndex, Lookups, LookupsFeed, Parts, SetUpCode, Settings, pages, routes};
+use crate::{
+    App, EventIndex, Lookups, LookupsFeed, Parts, SetUpCode, Settings, Usage, pages, routes,
+};
 
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse battery staple";
@@ -86,7 +88,7 @@ impl World {
             clock: Arc::<TestClock>::clone(&clock),
             rng,
             setup_code: SetUpCode::waiting(CODE.to_owned(), || ()),
-            usage: Arc::default(),
+            usage: Arc::new(Usage::in_memory(clock.now())),
             credits,
             settings: Settings {
                 issuer: issuer.to_owned(),

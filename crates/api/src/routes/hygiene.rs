@@ -183,7 +183,7 @@ impl Look<'_> {
         if key.standing(self.now) == Err(Ended::Expired) {
             return (Removal::Expired, "its time is over".to_owned());
         }
-        let counting_since = self.app.counting_since();
+        let counting_since = self.app.usage().counting_since();
         let created_at = key.issued.created_at;
         let still = |at: Timestamp| !self.is_older(at, self.idle_days);
         match last_used_at {
