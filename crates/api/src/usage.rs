@@ -17,6 +17,8 @@ use keyledger_domain::credential::masked;
 use keyledger_domain::key_use::NETWORKS_MAX;
 use keyledger_domain::scope::BUILT_IN;
 use keyledger_domain::{Actor, CredentialId, Directory, Timestamp};
+use keyledger_ledger::KeyFile;
+use keyledger_ledger::folder::Paths;
 use keyledger_ledger::usage::{
     ADDED_SCOPES_MAX, Counts, LastUse, Outcome, Period, ScopesUsed, UsedBy, hour_of,
 };
@@ -331,18 +333,21 @@ impl Usage {
         }
     }
 
-    /// Counters that go on from what is stored.
+    /// Counters that go on from what is stored in a data folder.
     ///
     /// # Errors
-    /// If the store breaks while it is read.
-    pub fn on(store: UsageStore) -> io::Result<Self> {
-        let mut usage = Self::in_memory(store.begun_at());
-        store.load(&mut |stored| {
+    /// If there is no place to store them.
+    pub fn open(paths: &Paths, key_file: &KeyFile, now: Timestamp) -> io::Result<Self> {
+        let empty = || Self::in_memory(now);
+        let (store, usage) = UsageStore::open(paths, key_file, now, empty, |usage, stored| {
             let mut shard = usage.shard(stored.id).lock();
             shard.keys.insert(stored.id, KeyUse::from_stored(&stored));
         })?;
-        usage.store = Some(store);
-        Ok(usage)
+        Ok(Self {
+            counting_since: store.begun_at(),
+            store: Some(store),
+            ..usage
+        })
     }
 
     /// Since when uses are known: what was before is not.

@@ -22,7 +22,6 @@ use keyledger_domain::Timestamp;
 use keyledger_ledger::credits_store::CreditsBook;
 use keyledger_ledger::folder::Paths;
 use keyledger_ledger::key_file::Purpose;
-use keyledger_ledger::usage_store::UsageStore;
 use keyledger_ledger::{Clock as _, KeyFile, Ledger, OpenOptions, Opened};
 use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error as ThisError;
@@ -158,7 +157,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
 /// Opens the counters. They are no reason not to start: without a place for them, what keys do is
 /// counted in memory until the next start.
 fn open_usage(data_dir: &Path, key_file: &KeyFile, now: Timestamp) -> Usage {
-    let opened = UsageStore::open(&Paths::new(data_dir), key_file, now).and_then(Usage::on);
+    let opened = Usage::open(&Paths::new(data_dir), key_file, now);
     opened.unwrap_or_else(|error| {
         tracing::error!(%error, "usage is counted in memory only until the next start");
         Usage::in_memory(now)

@@ -118,21 +118,35 @@ pub struct UsageStore {
 }
 
 impl UsageStore {
-    /// Opens the store of a data folder, or makes it. One that is damaged is set aside first.
+    /// Opens the store of a data folder, or makes it, and gathers all keys that are known: `add` puts
+    /// one to what `empty` gave. A store that is damaged is set aside, what was gathered is thrown away,
+    /// and a new one is begun.
     ///
     /// # Errors
     /// If not even a new one can be made; the server then counts in memory only.
-    pub fn open(paths: &Paths, key_file: &KeyFile, now: Timestamp) -> io::Result<Self> {
+    pub fn open<T>(
+        paths: &Paths,
+        key_file: &KeyFile,
+        now: Timestamp,
+        empty: impl Fn() -> T,
+        add: impl Fn(&mut T, StoredUse),
+    ) -> io::Result<(Self, T)> {
         let folder = paths.usage();
-        let opened = Self::try_open(&folder, key_file, now);
-        opened.or_else(|error| {
+        // The damage that matters shows when the rows of the keys are read.
+        let open = || {
+            let store = Self::try_open(&folder, key_file, now)?;
+            let mut gathered = empty();
+            store.load(&mut |stored| add(&mut gathered, stored))?;
+            Ok((store, gathered))
+        };
+        open().or_else(|error: ScanError| {
             tracing::warn!(
                 error = %io::Error::from(error),
                 path = %folder.display(),
                 "the usage counters do not open; they are set aside, and new ones begun"
             );
             set_aside(&folder, &paths.usage_damaged())?;
-            Self::try_open(&folder, key_file, now).map_err(io::Error::from)
+            open().map_err(io::Error::from)
         })
     }
 
@@ -142,14 +156,11 @@ impl UsageStore {
         let key = UnboundKey::new(&AES_256_GCM, secret.as_bytes())
             .expect("a key of 32 bytes fits AES-256");
         let db = open_db(folder, CACHE_BYTES)?;
-        let store = Self {
+        Ok(Self {
             begun_at: begun_at(&db, now)?,
             seal: LessSafeKey::new(key),
             db,
-        };
-        // The damage that matters shows when the rows of the keys are read.
-        store.scan(&[KEY], &mut |_, _| {})?;
-        Ok(store)
+        })
     }
 
     /// When counting began: of what was before nothing is known.
@@ -158,10 +169,7 @@ impl UsageStore {
     }
 
     /// Tells of all keys that are known.
-    ///
-    /// # Errors
-    /// If the store breaks.
-    pub fn load(&self, visit: &mut dyn FnMut(StoredUse)) -> io::Result<()> {
+    fn load(&self, visit: &mut dyn FnMut(StoredUse)) -> Result<(), ScanError> {
         self.scan(&[KEY], &mut |key, value| {
             let id = key.get(1..).and_then(id_of);
             if let Some((id, row)) = id.zip(decode::<KeyRowV1>(value)) {
@@ -175,8 +183,7 @@ impl UsageStore {
                     },
                 });
             }
-        })?;
-        Ok(())
+        })
     }
 
     /// Writes what was counted. It is durable after the next [`UsageStore::flush`]; a death before
@@ -530,7 +537,13 @@ mod tests {
         }
 
         fn open_at(&self, seconds: i64) -> UsageStore {
-            UsageStore::open(&self.paths, &self.key_file, at(seconds)).expect("it opens")
+            self.open_all(seconds).0
+        }
+
+        fn open_all(&self, seconds: i64) -> (UsageStore, Vec<StoredUse>) {
+            let (paths, key_file) = (&self.paths, &self.key_file);
+            let opened = UsageStore::open(paths, key_file, at(seconds), Vec::new, Vec::push);
+            opened.expect("it opens")
         }
     }
 
@@ -590,9 +603,7 @@ mod tests {
         store.flush().expect("flushed");
         drop(store);
         wait_until_released(&room.paths.usage().join("db")).expect("released");
-        let store = room.open();
-        let mut found = Vec::new();
-        store.load(&mut |row| found.push(row)).expect("loaded");
+        let (store, found) = room.open_all(NOW);
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].last, change(1, NOW).last);
         assert_eq!(found[0].scopes, change(1, NOW).scopes);
@@ -748,11 +759,9 @@ mod tests {
                 fs::write(&path, &bytes).expect("written");
             }
         }
-        let store = room.open_at(NOW + 7);
+        let (store, found) = room.open_all(NOW + 7);
         assert_eq!(store.begun_at(), at(NOW + 7));
-        let mut found = 0;
-        store.load(&mut |_| found += 1).expect("loaded");
-        assert_eq!(found, 0);
+        assert!(found.is_empty());
         write(&store, change(1, NOW));
         assert_eq!(store.totals(id(1)).expect("read"), once(Outcome::Valid));
         assert!(room.paths.usage_damaged().is_dir());
