@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use actix_web::web;
+use keyledger_domain::id::OrgId;
+use keyledger_domain::org::Org;
 use keyledger_domain::policy::DisableIdleApiKey;
+use keyledger_domain::{ApiKey, Directory};
 
 use crate::app::App;
 use crate::caller::{Caller, Origin};
@@ -29,9 +32,15 @@ impl App {
     /// 503 when nothing can be changed now.
     pub(crate) async fn disable_idle_keys(&self) -> Result<(), Problem> {
         let now = self.now();
-        let idle: Vec<DisableIdleApiKey> = {
+        let orgs: Vec<OrgId> = {
             let directory = self.directory();
-            let idle = directory.keys_that_may_idle(now).filter_map(|key| {
+            let orgs = directory.orgs_without_idle_keys();
+            orgs.map(|org| org.id).collect()
+        };
+        for org in orgs {
+            let ids = self.key_ids_in(org, None).await;
+            let idle = |directory: &Directory, _: &Org, key: &ApiKey| {
+                key.standing(now).ok()?;
                 let id = key.issued.id;
                 // What nobody counted may have been a use: without one it is idle from where counting
                 // is known to have begun.
@@ -39,12 +48,11 @@ impl App {
                 let last_used_at = last_used_at.or(Some(self.usage().counting_since()));
                 let until = directory.idle_until(key, last_used_at)?;
                 (now >= until).then_some(DisableIdleApiKey { id, last_used_at })
-            });
-            idle.collect()
-        };
-        for command in idle {
-            let caller = Caller::system(Origin::of_the_server(self.random()?));
-            self.execute(&caller, command).await?;
+            };
+            for command in self.find_in_keys(org, &ids, usize::MAX, idle).await {
+                let caller = Caller::system(Origin::of_the_server(self.random()?));
+                self.execute(&caller, command).await?;
+            }
         }
         Ok(())
     }

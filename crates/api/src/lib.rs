@@ -5,6 +5,7 @@
 //! crate knows nothing of sled, of stored records or of the process it runs in: the binary hands
 //! it a committer, look-ups, a clock and randomness.
 
+mod all_keys;
 pub mod answer;
 pub mod app;
 pub mod body;

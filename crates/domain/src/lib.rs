@@ -27,6 +27,7 @@ pub mod digest;
 pub mod directory;
 pub mod entitlement;
 pub mod event;
+pub mod holders;
 pub mod id;
 pub mod key_use;
 pub mod loss;

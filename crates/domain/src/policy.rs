@@ -11,6 +11,7 @@ use crate::credential::CredentialId;
 use crate::directory::Directory;
 use crate::event::Event;
 use crate::id::{OrgId, UserId};
+use crate::org::Org;
 use crate::refusal::{Field, Noun, Reason, Refusal};
 use crate::scope::built_in;
 use crate::time::Timestamp;
@@ -180,13 +181,10 @@ impl Directory {
         Some(since.plus_seconds(seconds))
     }
 
-    /// The keys that policies may disable for lying idle: those that are good at `now`.
-    pub fn keys_that_may_idle(&self, now: Timestamp) -> impl Iterator<Item = &ApiKey> {
-        self.orgs
-            .values()
-            .filter(|org| org.policy.idle_disable_seconds.is_some())
-            .flat_map(|org| self.keys_in(org))
-            .filter(move |key| key.standing(now).is_ok())
+    /// The organisations whose policies disable keys that lie idle.
+    pub fn orgs_without_idle_keys(&self) -> impl Iterator<Item = &Org> {
+        let orgs = self.orgs.values();
+        orgs.filter(|org| org.policy.idle_disable_seconds.is_some())
     }
 
     pub(crate) fn decide_change_org_policy(

@@ -227,24 +227,6 @@ pub struct ApiKeysRevocationUndone {
 }
 
 impl Directory {
-    /// All keys of an organisation, dead or alive, whose holders are there: of its members, its
-    /// services and its entitlement tokens.
-    pub fn keys_in<'d>(&'d self, org: &'d Org) -> impl Iterator<Item = &'d ApiKey> {
-        let of_users = org
-            .members
-            .keys()
-            .filter_map(|user| self.user(*user))
-            .flat_map(|user| user.keys.values().chain(&user.own_token))
-            .filter_map(|key| self.credential_of(*key));
-        let of_services = org.services.values().filter_map(|id| self.service(*id));
-        let of_tokens = org.entitlements.iter();
-        let of_tokens = of_tokens.filter_map(|id| self.entitlement(*id));
-        of_users
-            .chain(of_services.map(|service| service.credential))
-            .chain(of_tokens.map(|token| token.credential))
-            .filter_map(|id| self.api_key(id))
-    }
-
     /// What a filter comes to for this authority.
     ///
     /// # Errors

@@ -1,8 +1,5 @@
 //! `/v1/orgs/{org}/hygiene`: which live keys are worth a look, and whether they can go.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
-
 use actix_web::{HttpResponse, web};
 use keyledger_domain::api_key::{Ended, Holder};
 use keyledger_domain::credential::preview;
@@ -10,9 +7,7 @@ use keyledger_domain::org::Org;
 use keyledger_domain::refusal::Noun;
 use keyledger_domain::revocation::HolderKind;
 use keyledger_domain::scope::built_in;
-use keyledger_domain::{
-    Actor, ApiKey, Authority, CredentialId, Directory, Environment, Refusal, Timestamp,
-};
+use keyledger_domain::{Actor, ApiKey, Authority, Directory, Environment, Refusal, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,6 +15,7 @@ use crate::answer::{self, Page};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
+use crate::routes::paging::after_id;
 use crate::routes::shared_keys;
 use crate::usage::passage;
 
@@ -58,14 +54,6 @@ impl HygieneQuery {
                 let words = format!("must be a number of days from 1 to {IDLE_DAYS_MAX}");
                 Problem::field("idle_days", words)
             })
-    }
-
-    fn from(&self) -> Result<Bound<CredentialId>, Problem> {
-        let Some(after) = self.after.as_deref() else {
-            return Ok(Bound::Unbounded);
-        };
-        let id = after.parse().map(Bound::Excluded);
-        id.map_err(|_| Problem::field("after", "must be the `next` of the page before"))
     }
 }
 
@@ -345,31 +333,38 @@ pub async fn list_hygiene(
     org: web::Path<String>,
     query: web::Query<HygieneQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let directory = app.directory();
     let authority = caller.authority();
-    let org = directory
-        .org_by_slug(&org)
-        .ok_or(Refusal::Unknown(Noun::Organization))?;
-    require(&directory, authority, org)?;
+    let org = {
+        let directory = app.directory();
+        let org = directory
+            .org_by_slug(&org)
+            .ok_or(Refusal::Unknown(Noun::Organization))?;
+        require(&directory, authority, org)?;
+        org.id
+    };
     let idle_days = query.idle_days()?;
     let limit = answer::limit(query.limit.as_deref())?;
-    let from = query.from()?;
-    let look = Look {
-        app: &app,
-        directory: &directory,
-        authority,
-        org,
-        now: app.now(),
-        idle_days,
+    let after = after_id(query.after.as_deref())?;
+    let now = app.now();
+    let look = |directory: &Directory, org: &Org, key: &ApiKey| {
+        let is_meant =
+            key.revoked_at.is_none() && directory.sees(authority, key.issued.environment);
+        let is_meant = is_meant && shared_keys::concerns(directory, org, key);
+        let look = Look {
+            app: &app,
+            directory,
+            authority,
+            org,
+            now,
+            idle_days,
+        };
+        let view = is_meant.then(|| look.view(key)).flatten()?;
+        Some((key.issued.id, view))
     };
-    let keys: BTreeMap<CredentialId, &ApiKey> = directory
-        .keys_in(org)
-        .filter(|key| key.revoked_at.is_none() && directory.sees(authority, key.issued.environment))
-        .filter(|key| shared_keys::concerns(&directory, org, key))
-        .map(|key| (key.issued.id, key))
-        .collect();
-    let found = keys.range((from, Bound::Unbounded));
-    let found = found.filter_map(|(id, key)| Some((id, look.view(key)?)));
+    let ids = app.key_ids_in(org, after).await;
+    // One more than the page tells whether there is a next one.
+    let found = app.find_in_keys(org, &ids, limit + 1, look).await;
+    let found = found.into_iter();
     let page = Page::of(found, limit, |(id, _)| id.to_string(), |(_, view)| view);
     Ok(HttpResponse::Ok().json(page))
 }

@@ -21,7 +21,8 @@ use crate::app::App;
 use crate::body::Fields;
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
-use crate::routes::{organization, shared_keys};
+use crate::routes::paging::after_id;
+use crate::routes::shared_keys;
 use crate::usage::{Granularity, Span, Usage, passage};
 
 /// How often a key was shown, by how it ended.
@@ -404,34 +405,28 @@ pub async fn list_org_usage(
         limit,
         after,
     } = query.into_inner();
-    let (wanted, page) = {
-        let directory = app.directory();
-        let org = organization::require(&directory, &caller, &org, built_in::AUDIT_READ)?;
-        let query = UsageQuery {
-            since,
-            until,
-            granularity,
-        };
-        let wanted = query.check(app.now())?;
-        let limit = answer::limit(limit.as_deref())?;
-        let after = after.as_deref().map(str::parse::<CredentialId>).transpose();
-        let after =
-            after.map_err(|_| Problem::field("after", "must be the `next` of the page before"))?;
-        let mut ids = keys_of(&directory, org);
-        ids.sort_unstable();
-        let keys = ids
-            .into_iter()
-            .filter(|id| after.is_none_or(|after| *id > after))
-            .filter(|id| directory.sees_key(caller.authority(), *id))
-            .filter_map(|id| directory.api_key(id));
-        let page = Page::of(
-            keys,
-            limit,
-            |key| key.issued.id.to_string(),
-            |key| Named::of(&directory, caller.authority(), key),
-        );
-        (wanted, page)
+    let org = app.require_in(&caller, &org, built_in::AUDIT_READ)?;
+    let query = UsageQuery {
+        since,
+        until,
+        granularity,
     };
+    let wanted = query.check(app.now())?;
+    let limit = answer::limit(limit.as_deref())?;
+    let after = after_id(after.as_deref())?;
+    let ids = app.key_ids_in(org, after).await;
+    let name = |directory: &Directory, org: &Org, key: &ApiKey| {
+        let is_off = match key.issued.holder {
+            Holder::User { user, .. } => org.disabled_at(user).is_some(),
+            Holder::Service { .. } | Holder::Entitlement { .. } => false,
+        };
+        let is_seen = !is_off && directory.sees(caller.authority(), key.issued.environment);
+        is_seen.then(|| Named::of(directory, caller.authority(), key))
+    };
+    // One more than the page tells whether there is a next one.
+    let found = app.find_in_keys(org, &ids, limit + 1, name).await;
+    let found = found.into_iter();
+    let page = Page::of(found, limit, |named| named.id.to_string(), |named| named);
     let usage = app.usage_shared();
     let views = app.record_readers().work(BUSY, move |()| {
         let items = page.items.into_iter();
@@ -441,28 +436,4 @@ pub async fn list_org_usage(
         }
     });
     Ok(HttpResponse::Ok().json(views.await?))
-}
-
-/// The living keys of an organisation and of its members, but for those who are switched off in it.
-fn keys_of(directory: &Directory, org: &Org) -> Vec<CredentialId> {
-    let services = org
-        .services
-        .values()
-        .filter_map(|id| directory.service(*id));
-    let tokens = org
-        .entitlements
-        .iter()
-        .filter_map(|id| directory.entitlement(*id));
-    let members = org.members.keys();
-    let members = members
-        .filter(|id| org.disabled_at(**id).is_none())
-        .filter_map(|id| directory.user(*id));
-    let of_members = members
-        .flat_map(|user| user.keys.values().chain(&user.own_token))
-        .filter_map(|id| directory.user_key(*id));
-    services
-        .map(|service| service.credential)
-        .chain(tokens.map(|token| token.credential))
-        .chain(of_members.map(|key| key.credential))
-        .collect()
 }

@@ -17,9 +17,15 @@ pub(crate) fn behind_name(page: &PageQuery) -> Bound<&str> {
 /// # Errors
 /// 422 for an `after` that is no id.
 pub(crate) fn behind<T: FromStr>(page: &PageQuery) -> Result<Bound<T>, Problem> {
-    let Some(after) = page.after() else {
-        return Ok(Bound::Unbounded);
-    };
-    let id = after.parse().map(Bound::Excluded);
+    let after = after_id(page.after())?;
+    Ok(after.map_or(Bound::Unbounded, Bound::Excluded))
+}
+
+/// The id of the last thing of the page before.
+///
+/// # Errors
+/// 422 for one that is no id.
+pub(crate) fn after_id<T: FromStr>(after: Option<&str>) -> Result<Option<T>, Problem> {
+    let id = after.map(str::parse).transpose();
     id.map_err(|_| Problem::field("after", "must be the `next` of the page before"))
 }
