@@ -258,17 +258,31 @@ impl Found {
     }
 }
 
+/// What a good key tells.
+struct KeyShown {
+    caller: Caller,
+    /// The secret, if it was shown for the first time.
+    pending: Option<(CredentialId, u32)>,
+    /// What the caller pays with, if they do.
+    purse: Option<Purse>,
+}
+
 fn find(request: &HttpRequest, origin: &Origin) -> Result<Found, Problem> {
     let app = app_of(request);
     Ok(match Carried::of(request)? {
         Carried::Nothing => Found::Nobody,
-        Carried::Key(text) => match app.caller_by_shown(text, origin, request)? {
-            (caller, pending) if let Some(purse) = app.purse_of(&caller) => {
-                Found::Counted(app.clone(), caller, pending, purse)
+        Carried::Key(text) => {
+            let KeyShown {
+                caller,
+                pending,
+                purse,
+            } = app.caller_by_shown(text, origin, request)?;
+            match (pending, purse) {
+                (pending, Some(purse)) => Found::Counted(app.clone(), caller, pending, purse),
+                (None, None) => Found::Caller(caller),
+                (Some((id, version)), None) => Found::FirstUse(app.clone(), caller, id, version),
             }
-            (caller, None) => Found::Caller(caller),
-            (caller, Some((id, version))) => Found::FirstUse(app.clone(), caller, id, version),
-        },
+        }
         Carried::Basic {
             username,
             password,
@@ -282,7 +296,7 @@ pub(crate) fn app_of(request: &HttpRequest) -> &web::Data<App> {
 }
 
 impl App {
-    /// Whoever holds this key, and the secret that was shown for the first time, if it was.
+    /// Whoever holds this key.
     ///
     /// # Errors
     /// 401, the same for an unknown, a wrong, a revoked, a disabled and an expired key, and for one
@@ -293,7 +307,7 @@ impl App {
         text: &str,
         origin: &Origin,
         request: &HttpRequest,
-    ) -> Result<(Caller, Option<(CredentialId, u32)>), Problem> {
+    ) -> Result<KeyShown, Problem> {
         let directory = self.directory();
         let now = self.now();
         let found = lookup::find(&directory, self.peppers(), text, origin.source, now);
@@ -306,14 +320,16 @@ impl App {
         let version = key.version_of(which);
         let pending = (which == Shown::Pending).then_some((id, version));
         let bound = Bound::of_caller(&directory, key, request);
+        let purse = Purse::of(&directory, key);
         drop(directory);
         if let Some(bound) = bound {
             self.spend_as_caller(bound, request)?;
         }
-        Ok((
-            Caller::with_credential(actor, id, version, origin.clone()),
+        Ok(KeyShown {
+            caller: Caller::with_credential(actor, id, version, origin.clone()),
             pending,
-        ))
+            purse,
+        })
     }
 
     /// What whoever showed a key that is no good is told.
@@ -325,14 +341,6 @@ impl App {
         })
     }
 
-    /// What a caller pays with, if they do.
-    fn purse_of(&self, caller: &Caller) -> Option<Purse> {
-        match caller.authority.actor {
-            Actor::Entitlement(token) => Purse::of_token(&self.directory(), token),
-            Actor::System | Actor::User(_) | Actor::Service(_) => None,
-        }
-    }
-
     /// The service whose slug and key were carried as Basic. A user's key never goes as Basic.
     async fn service_by_basic(
         &self,
@@ -341,7 +349,8 @@ impl App {
         origin: &Origin,
         request: &HttpRequest,
     ) -> Result<Caller, Problem> {
-        let (caller, pending) = self
+        // A service has no credits.
+        let shown = self
             .caller_by_shown(key, origin, request)
             .map_err(|problem| match problem.status_code() {
                 StatusCode::UNAUTHORIZED => match problem.denial() {
@@ -354,6 +363,9 @@ impl App {
             let claimed = claimed(key);
             Problem::invalid_password().because(Denial::Name { claimed })
         };
+        let KeyShown {
+            caller, pending, ..
+        } = shown;
         let Actor::Service(id) = caller.authority.actor else {
             return Err(wrong_name());
         };

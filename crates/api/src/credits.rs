@@ -24,14 +24,10 @@ pub(crate) struct Purse {
 impl Purse {
     /// Of the entitlement that holds a key, if its uses are counted.
     pub(crate) fn of(directory: &Directory, key: &ApiKey) -> Option<Self> {
-        match key.issued.holder {
-            Holder::User { .. } | Holder::Service { .. } => None,
-            Holder::Entitlement { entitlement, .. } => Self::of_token(directory, entitlement),
-        }
-    }
-
-    /// Of an entitlement.
-    pub(crate) fn of_token(directory: &Directory, token: EntitlementId) -> Option<Self> {
+        let token = match key.issued.holder {
+            Holder::User { .. } | Holder::Service { .. } => return None,
+            Holder::Entitlement { entitlement, .. } => entitlement,
+        };
         let credits = directory.entitlement(token)?.credits?;
         Some(Self { token, credits })
     }
