@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 
 use crate::app::App;
 use crate::problem::Problem;
+use crate::throttles::Wait;
 
 /// In how many parts the buckets are kept, each with a lock of its own.
 const SHARDS: usize = 16;
@@ -117,13 +118,8 @@ pub(crate) struct Throttled {
 impl Throttled {
     /// How long until the next request passes, in whole seconds (RFC 9110 §10.2.3), never 0.
     pub(crate) fn retry_after_seconds(&self) -> u64 {
-        whole_seconds(self.wait).max(1)
+        Wait(self.wait).seconds().max(1)
     }
-}
-
-/// Rounded up: whoever waits so long does not come too early.
-fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 type Gate<C> = RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>;
@@ -271,7 +267,7 @@ pub(crate) struct Told {
 
 impl Told {
     fn of(left: &Left, interval: u64, now: Timestamp) -> Self {
-        let full_after = whole_seconds(left.full_after);
+        let full_after = Wait(left.full_after).seconds();
         Self {
             limit: left.requests.get(),
             remaining: left.remaining,

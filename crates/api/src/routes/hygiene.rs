@@ -4,7 +4,6 @@ use actix_web::{HttpResponse, web};
 use keyledger_domain::api_key::{Ended, Holder};
 use keyledger_domain::credential::preview;
 use keyledger_domain::org::Org;
-use keyledger_domain::refusal::Noun;
 use keyledger_domain::revocation::HolderKind;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::{Actor, ApiKey, Authority, Directory, Environment, Refusal, Timestamp};
@@ -15,6 +14,8 @@ use crate::answer::{self, Page};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
+use crate::routes::naming::holder_name;
+use crate::routes::organization;
 use crate::routes::paging::after_id;
 use crate::routes::shared_keys;
 use crate::usage::passage;
@@ -255,21 +256,12 @@ impl Look<'_> {
             return None;
         }
         let holder = issued.holder.actor();
-        let owner_name = match holder {
-            Actor::User(user) => {
-                let slug = self.directory.user(user)?.slug.known();
-                slug.map(ToString::to_string)
-            }
-            Actor::Service(service) => Some(self.directory.service(service)?.slug.to_string()),
-            Actor::Entitlement(id) => Some(self.directory.entitlement(id)?.name.to_string()),
-            Actor::System => None,
-        };
         let (code, reason) = self.removal(key, last_used_at);
         Some(HygieneView {
             credential: issued.id.to_string(),
             kind: HolderKind::of(holder)?,
             owner: holder.to_string(),
-            owner_name,
+            owner_name: holder_name(self.directory, holder),
             preview: preview(issued.kind, issued.environment, issued.id),
             environment: issued.environment,
             created_at: issued.created_at,
@@ -336,9 +328,7 @@ pub async fn list_hygiene(
     let authority = caller.authority();
     let org = {
         let directory = app.directory();
-        let org = directory
-            .org_by_slug(&org)
-            .ok_or(Refusal::Unknown(Noun::Organization))?;
+        let org = organization::visible(&directory, &caller, &org)?;
         require(&directory, authority, org)?;
         org.id
     };

@@ -369,11 +369,8 @@ pub async fn delete_member(
 ) -> Result<HttpResponse, Problem> {
     let command = {
         let directory = app.directory();
-        let org = directory
-            .org_by_slug(&path.0)
-            .ok_or(Refusal::Unknown(Noun::Organization))?;
+        let org = organization::visible(&directory, &caller, &path.0)?;
         let authority = caller.authority();
-        directory.require_visible(authority, org.id)?;
         let found = find(&directory, org, &path.1);
         let leaves = authority.is_password_backed()
             && found

@@ -1,6 +1,8 @@
-//! What a body calls a new thing: a name for people, and the slug that the name gives.
+//! Names: what a body calls a new thing, with the slug that the name gives, and what those are called
+//! who hold keys.
 
 use keyledger_domain::text::{DisplayName, Slug};
+use keyledger_domain::{Actor, Directory};
 
 use crate::body::Fields;
 use crate::problem::Problem;
@@ -30,6 +32,16 @@ pub(crate) fn name_and_slug(
         (None, None) => None,
     };
     Ok((fields.take(name)?, fields.take(slug)?))
+}
+
+/// The slug or name of whoever holds a key; nothing of somebody who is gone or was erased.
+pub(crate) fn holder_name(directory: &Directory, holder: Actor) -> Option<String> {
+    match holder {
+        Actor::System => None,
+        Actor::User(id) => Some(directory.user(id)?.slug.known()?.to_string()),
+        Actor::Service(id) => Some(directory.service(id)?.slug.to_string()),
+        Actor::Entitlement(id) => Some(directory.entitlement(id)?.name.to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,22 @@ pub(crate) fn require<'d>(
     Ok(org)
 }
 
+/// The organisation with this slug, if the caller may know of it.
+///
+/// # Errors
+/// 404, the same for one that does not exist and one that the caller is not in.
+pub(crate) fn visible<'d>(
+    directory: &'d Directory,
+    caller: &Caller,
+    slug: &str,
+) -> Result<&'d Org, Refusal> {
+    let org = directory
+        .org_by_slug(slug)
+        .ok_or(Refusal::Unknown(Noun::Organization))?;
+    directory.require_visible(caller.authority(), org.id)?;
+    Ok(org)
+}
+
 /// The organisations in which the caller has this right, the oldest first; or the one with this
 /// slug, if the caller named one.
 ///

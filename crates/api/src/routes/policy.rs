@@ -15,7 +15,6 @@ use crate::body::Json;
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
 use crate::restrictions;
-use crate::routes::organization;
 
 /// What an organization demands of keys. Of a person in several organizations the strictest holds.
 #[derive(Serialize, ToSchema)]
@@ -112,10 +111,7 @@ pub async fn change_policy(
     org: web::Path<String>,
     Json(body): Json<ChangedPolicy>,
 ) -> Result<HttpResponse, Problem> {
-    let org = {
-        let directory = app.directory();
-        organization::require(&directory, &caller, &org, built_in::WORKSPACES_WRITE)?.id
-    };
+    let org = app.require_in(&caller, &org, built_in::WORKSPACES_WRITE)?;
     let body = body?;
     let command = ChangeOrgPolicy {
         org,

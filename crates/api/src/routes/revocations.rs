@@ -27,6 +27,7 @@ use crate::caller::Caller;
 use crate::object;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::leavers::why;
+use crate::routes::naming::holder_name;
 use crate::routes::paging::behind;
 use crate::routes::{members, organization};
 use crate::usage::passage;
@@ -221,15 +222,6 @@ fn words(actor: Option<Actor>) -> String {
     actor.map(|actor| actor.to_string()).unwrap_or_default()
 }
 
-fn name_of(directory: &Directory, actor: Actor) -> Option<String> {
-    match actor {
-        Actor::System => None,
-        Actor::User(id) => Some(directory.user(id)?.slug.known()?.to_string()),
-        Actor::Service(id) => Some(directory.service(id)?.slug.to_string()),
-        Actor::Entitlement(id) => Some(directory.entitlement(id)?.name.to_string()),
-    }
-}
-
 fn left_alone(directory: &Directory, selection: &Selection) -> Vec<LeftAloneKey> {
     let named = selection.left_alone.iter().take(NAMED_MAX);
     named
@@ -255,7 +247,7 @@ impl RevocationPreview {
         }
         let owners = owners.into_iter().map(|(actor, count)| OwnerCount {
             owner: actor.to_string(),
-            name: name_of(directory, actor),
+            name: holder_name(directory, actor),
             count,
         });
         let named = selection.keys.iter().take(NAMED_MAX);
@@ -419,9 +411,7 @@ pub async fn create_revocation(
     let (org, filter, selection, expected_count) = {
         let directory = app.directory();
         let authority = caller.authority();
-        let unknown = Refusal::Unknown(Noun::Organization);
-        let org = directory.org_by_slug(&org).ok_or(unknown)?;
-        directory.require_visible(authority, org.id)?;
+        let org = organization::visible(&directory, &caller, &org)?;
         // Whoever may revoke nothing learns nothing of who is here.
         let mut rights =
             HolderKind::ALL.map(|kind| directory.require(authority, org.id, kind.right()));
@@ -524,9 +514,7 @@ pub async fn undo_revocation(
     let revocation = revocation.unwrap_or_else(|_| RevocationId::from_bytes([0; 16]));
     let org = {
         let directory = app.directory();
-        let unknown = Refusal::Unknown(Noun::Organization);
-        let org = directory.org_by_slug(&path.0).ok_or(unknown)?;
-        directory.require_visible(caller.authority(), org.id)?;
+        let org = organization::visible(&directory, &caller, &path.0)?;
         if let Some(revocation) = org.revocations.get(&revocation) {
             note_rights(&revocation.filter);
         }
