@@ -13,7 +13,6 @@ mod authentication {
     mod guessing;
 }
 mod authorization;
-mod coverage;
 mod definition;
 mod edge {
     mod cors;

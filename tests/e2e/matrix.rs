@@ -343,6 +343,8 @@ fn n108_a_key_that_only_reads_changes_nothing_anywhere() {
     let mut things = Things::default();
     let reader = board.reader();
     let owner = board.owner();
+    let entitlement = COLUMNS.iter().position(|name| *name == "entitlement");
+    let entitlement = entitlement.expect("a column");
     let mut count = 0;
     for operation in operations(&board.definition()) {
         let row = rows
@@ -352,6 +354,9 @@ fn n108_a_key_that_only_reads_changes_nothing_anywhere() {
         if row.method == "GET" || ASKED_BY_POST.contains(&row.path.as_str()) {
             continue;
         }
+        // What it gets is tried above; that it gets no change is said here.
+        let cell = row.cells[entitlement];
+        assert!(cell.is_some_and(|status| status >= 400), "{}", row.path);
         things.forget();
         let path = things.fill_path(&mut board, &owner, row, &operation.path);
         let body = things.fill_body(&mut board, &owner, row);
