@@ -45,7 +45,7 @@ const RECORD_READERS_WAITING_MAX: usize = 32;
 pub struct Settings {
     /// The address that clients know this server by, without a slash at its end.
     pub issuer: String,
-    /// How many passwords are checked at once; each takes 19 MiB while it lasts.
+    /// How many passwords are checked at once; each place has 19 MiB until it is at rest.
     pub password_places: usize,
     /// Whether it listens on loopback, so that `localhost` in a browser may be this server.
     pub is_on_loopback: bool,

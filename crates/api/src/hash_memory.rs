@@ -28,9 +28,10 @@ fn params() -> Result<Params, argon2::Error> {
 /// The buffer of a place.
 ///
 /// It is taken at the place's first password and given back when none has come for some seconds, so
-/// that a server on which nobody logs in by password needs none. It holds what was derived from a password; the next hash writes over all of it, and
-/// where none is waiting it is wiped. So a flood pays nothing for the wiping, which takes a
-/// twentieth of a hash, and no password outlives the work on it.
+/// that a server on which nobody logs in by password needs none. It holds what was derived from a
+/// password; the next hash writes over all of it, and where none is waiting it is wiped. So a flood
+/// pays nothing for the wiping, which takes a twentieth of a hash, and no password outlives the work
+/// on it.
 #[derive(Default)]
 pub(crate) struct HashMemory {
     blocks: Vec<Block>,

@@ -56,8 +56,8 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    /// A pool with this many places. Each takes 19 MiB with its first password and keeps them. No
-    /// randomness is drawn yet.
+    /// A pool with this many places. Each takes 19 MiB with its first password, and gives them back when
+    /// none has come for some seconds. No randomness is drawn yet.
     pub fn new(places: usize, rng: SystemRandom) -> Self {
         Self {
             places: Places::new(places, WAITING_MAX),

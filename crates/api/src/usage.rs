@@ -286,7 +286,6 @@ impl KeyUse {
     }
 }
 
-/// A character of a client's name that can disturb no terminal and fake no second line.
 /// What a client calls itself, short and harmless; a key that somebody put there is masked as a whole,
 /// before anything is cut off.
 fn client_name(agent: &[u8]) -> String {
@@ -294,6 +293,7 @@ fn client_name(agent: &[u8]) -> String {
     masked(&whole).chars().take(CLIENT_BYTES_MAX).collect()
 }
 
+/// A character of a client's name that can disturb no terminal and fake no second line.
 fn harmless(byte: u8) -> char {
     if byte.is_ascii_graphic() || byte == b' ' {
         char::from(byte)

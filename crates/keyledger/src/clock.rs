@@ -12,7 +12,7 @@ pub(crate) struct WallClock {
 }
 
 impl WallClock {
-    /// A clock that starts no earlier than the last thing the ledger knows.
+    /// A clock that nobody has read yet. What the ledger knows of time, [`Self::not_before`] is told.
     pub(crate) const fn new() -> Self {
         Self {
             latest_micros: AtomicI64::new(i64::MIN),
