@@ -1,8 +1,8 @@
 //! End to end against the built binary: one module a route, its path the route's path.
 //!
 //! One server is shared by nearly all tests; each makes what it needs under names of its own, so
-//! that they run side by side. Tests named `nNN_…` hold the negative test of that number in the
-//! project's list of attacks; `dD_N_…` a numbered promise of source document D.
+//! that they run side by side. Where names come from is in `tests/ATTACKS.md`: those named `nNN_…`,
+//! here and beside the code, try the attack of that number; `dD_N_…` hold promise N of group D.
 
 mod world;
 

@@ -143,3 +143,25 @@ fn nothing_is_left_for_later() {
         }
     }
 }
+
+/// Goal: who meets a test named after an attack finds what the attack is.
+#[test]
+fn attacks_that_tests_are_named_after_are_explained() {
+    let page = fs::read_to_string(root().join("tests/ATTACKS.md")).expect("the page");
+    let mut found = 0;
+    for source in sources() {
+        let text = fs::read_to_string(&source).expect("the checkout can be read");
+        for name in text.split("fn n").skip(1) {
+            let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
+            let Ok(number) = digits.parse::<u32>() else {
+                continue;
+            };
+            if name[digits.len()..].starts_with('_') {
+                found += 1;
+                let row = format!("\n| {number} |");
+                assert!(page.contains(&row), "{}: n{number}", source.display());
+            }
+        }
+    }
+    assert!(found > 100, "only {found} such tests were found");
+}

@@ -209,7 +209,7 @@ fn body_too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, words)
 }
 
-/// A JSON body must say that it is one: a form in somebody's page cannot (STANDARDS §3 number 101).
+/// A JSON body must say that it is one, which a form in a page of somebody else's cannot.
 pub(crate) fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
     let given = request
         .headers()

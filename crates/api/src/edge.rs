@@ -269,7 +269,7 @@ fn finish(id: RequestId, headers: &mut HeaderMap) {
 }
 
 /// A trailing slash never matters and never redirects: a redirect drops bodies and can carry
-/// headers to where they do not belong (STANDARDS §1.5 C9).
+/// headers to where they do not belong.
 fn drop_trailing_slash(request: &mut ServiceRequest) {
     let path = request.path();
     if path.len() < 2 || !path.ends_with('/') || path.starts_with(SLASH_MATTERS) {

@@ -3,7 +3,7 @@
 //! They work without JavaScript and load nothing from elsewhere. What they show and change goes
 //! through the same [`App`] as the routes; what is theirs alone is the session in a cookie
 //! (`session`) and the hidden field in every form (`csrf`). A page reads no other credential:
-//! an API key never opens one (document 000).
+//! an API key, which lies in scripts and logs, never opens one.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{HttpServiceFactory, ServiceRequest, ServiceResponse};

@@ -88,7 +88,7 @@ impl At {
         self.on(web::delete(), "DELETE", handler)
     }
 
-    /// The finished resource: OPTIONS answers after the same checks as any method (document 000),
+    /// The finished resource: OPTIONS answers after the same checks as any method,
     /// every other method is 405 with what is allowed.
     pub(crate) fn done(mut self) -> impl HttpServiceFactory {
         self.allow.push("OPTIONS");

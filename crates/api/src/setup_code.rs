@@ -8,7 +8,8 @@ use crate::problem::Problem;
 
 /// A one-time code, or none once the server is set up. Whoever has it becomes the first owner.
 ///
-/// There is no default account: without the code there is no way in (STANDARDS §3 number 116).
+/// There is no default account, whose password all the world would know: without the code there is
+/// no way in.
 pub struct SetUpCode(Mutex<Option<Waiting>>);
 
 struct Waiting {

@@ -137,7 +137,7 @@ impl Authority {
     }
 
     /// Whether the account's password stands behind it, now or at the opening of a session. A key
-    /// never opens what only its owner may do (document 000).
+    /// never opens what only its owner may do: it lies in scripts, and is stolen from there.
     pub const fn is_password_backed(&self) -> bool {
         match self.proof {
             Proof::Password | Proof::Session(_) => true,

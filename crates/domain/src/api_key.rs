@@ -621,7 +621,7 @@ impl Directory {
     }
 
     /// Only the owner's password or session, or that very key, may read a key again: a stolen
-    /// key must not open the others (STANDARDS §1.5 C1).
+    /// key must not open the others.
     pub(crate) fn decide_reveal_api_key(
         &self,
         authority: &Authority,

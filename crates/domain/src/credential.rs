@@ -63,7 +63,7 @@ impl CredentialKind {
     }
 }
 
-/// Production or sandbox (document 004). A test credential never sees or makes a live one.
+/// Production or sandbox. A test credential never sees or makes a live one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Environment {

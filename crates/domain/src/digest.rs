@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The keyed BLAKE3 tag of a whole credential, and the version of the pepper that keyed it.
 ///
 /// No slow hash: the secret has 256 random bits, guessing is not helped by stretching, and a slow
-/// one in the path of every request would be a gift to whoever floods us (STANDARDS §4).
+/// one in the path of every request would be a gift to whoever floods us.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Digest {
     /// Which pepper of the key file made it.
@@ -62,7 +62,7 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// A credential that its owner may read again, as the vault sealed it (documents 000 and 002).
+/// A credential that its owner may read again, as the vault sealed it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SealedSecret(Arc<[u8]>);

@@ -1,4 +1,4 @@
-//! Entitlement tokens: read-only, for people and machines that are nobody here (document 001).
+//! Entitlement tokens: read-only, for people and machines that are nobody here.
 
 use serde::{Deserialize, Serialize};
 

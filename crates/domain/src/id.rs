@@ -58,7 +58,7 @@ macro_rules! id {
 }
 
 id! {
-    /// An organisation, also called a workspace (document 004).
+    /// An organisation, also called a workspace.
     OrgId
 }
 id! {
@@ -70,7 +70,7 @@ id! {
     TeamId
 }
 id! {
-    /// A service: a holder of exactly one key, tied to no person (document 001).
+    /// A service: a holder of exactly one key, tied to no person.
     ServiceId
 }
 id! {
@@ -78,7 +78,7 @@ id! {
     KeyId
 }
 id! {
-    /// A read-only entitlement token (document 001).
+    /// A read-only entitlement token.
     EntitlementId
 }
 id! {

@@ -1,4 +1,4 @@
-//! Organisations (workspaces in document 004), their scope catalogue, and the first one of all.
+//! Organisations, which paths also call workspaces, their scope catalogue, and the first one of all.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -253,8 +253,8 @@ const fn entry(
     }
 }
 
-/// Every built-in scope, by name: those of our own API, and document 004's as the catalogue that
-/// an operator starts with.
+/// Every built-in scope, by name: those of our own API, and those of a usual one as the catalogue
+/// that an operator starts with.
 pub const BUILT_IN: &[BuiltInScope] = &{
     use Access::{Read, Write};
     use Role::{Manager, Member, Owner};

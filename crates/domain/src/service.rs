@@ -1,4 +1,4 @@
-//! Services: keys that are tied to no person (document 001). Each has exactly one key.
+//! Services: keys that are tied to no person. Each has exactly one key.
 
 use std::collections::BTreeSet;
 

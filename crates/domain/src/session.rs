@@ -68,7 +68,7 @@ pub struct SessionEnded {
 }
 
 impl Directory {
-    /// A key never opens the website (document 000): only the password itself does.
+    /// A key never opens the website: only the password itself does.
     pub(crate) fn decide_start_session(
         &self,
         authority: &Authority,

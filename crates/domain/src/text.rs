@@ -79,7 +79,7 @@ text! {
     Slug, slug
 }
 text! {
-    /// The name that a user gives a key (document 002); the same grammar as a [`Slug`].
+    /// The name that a user gives a key; the same grammar as a [`Slug`].
     Handle, slug
 }
 text! {
@@ -94,7 +94,7 @@ text! {
     /// An email address in its one canonical spelling.
     ///
     /// Lower case, ASCII, no dot after the domain: so two accounts never look alike, and there is
-    /// no second spelling of one account to log in with (STANDARDS §3 number 95).
+    /// no second spelling of one account to log in with.
     Email, email
 }
 

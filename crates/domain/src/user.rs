@@ -34,7 +34,7 @@ pub struct User {
     pub orgs: BTreeSet<OrgId>,
     /// Their living keys by handle.
     pub keys: BTreeMap<Handle, KeyId>,
-    /// Their own token (document 000), if it was ever asked for.
+    /// Their own token, if it was ever asked for.
     pub own_token: Option<KeyId>,
     /// Their open browser sessions.
     pub sessions: BTreeSet<SessionId>,
@@ -105,7 +105,8 @@ impl Directory {
         }
     }
 
-    /// A key never changes the password (document 000): only the password itself does.
+    /// A key never changes the password, or a stolen one would take the account: only the password
+    /// itself does.
     pub(crate) fn decide_change_password(
         &self,
         authority: &Authority,

@@ -1,4 +1,4 @@
-//! Keys of people: named by a handle (document 002), or the user's one own token (document 000).
+//! Keys of people: named by a handle, or the user's one own token, which has no name.
 
 use serde::{Deserialize, Serialize};
 

@@ -6,7 +6,7 @@ use keyledger_domain::Timestamp;
 use keyledger_ledger::Clock;
 
 /// The wall clock, held so that it never goes back while the process runs: a clock that is set
-/// back must not revive what has expired (STANDARDS §3 number 135).
+/// back must not revive what has expired.
 pub(crate) struct WallClock {
     latest_micros: AtomicI64,
 }

@@ -12,7 +12,7 @@ const BYTES_MAX: usize = 8 * 1024;
 /// The path and query of a page of ours.
 ///
 /// Not a URL that is resolved and then judged: browsers and libraries read `//evil`, `/\evil` or a
-/// tab in between differently, and that difference is the attack (STANDARDS §3 number 40). What is
+/// tab in between differently, and that difference is the attack. What is
 /// not spelt exactly like one of our own links is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LocalPath(String);

@@ -25,7 +25,7 @@ use crate::caller::{Caller, Origin};
 use crate::problem::Problem;
 
 /// Somebody who is signed in. Only the cookie makes one: a key or password in a header is no
-/// session (STANDARDS §3 number 103).
+/// session.
 pub(super) struct SessionCaller {
     /// The person, for commands.
     pub(super) caller: Caller,
@@ -85,7 +85,7 @@ impl FromRequest for SessionCaller {
 impl App {
     /// Opens a session for somebody who has just shown their password and gives the line that sets
     /// its cookie. Id and secret are new each time: a cookie planted before the login is worth
-    /// nothing after it (STANDARDS §3 number 37).
+    /// nothing after it.
     ///
     /// # Errors
     /// 403 for a caller who showed anything but the password.

@@ -1,5 +1,5 @@
-//! `/v1/orgs/{org}/entitlements`: read-only tokens for people and machines that are nobody here
-//! (document 001).
+//! `/v1/orgs/{org}/entitlements`: read-only tokens for people and machines that are nobody
+//! here.
 
 use std::ops::Bound;
 

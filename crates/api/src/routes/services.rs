@@ -1,4 +1,4 @@
-//! `/v1/orgs/{org}/services`: keys that are tied to no person (document 001).
+//! `/v1/orgs/{org}/services`: keys that are tied to no person.
 
 use std::ops::Bound;
 

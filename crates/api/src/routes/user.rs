@@ -12,7 +12,7 @@ use crate::body::{Fields, Json};
 use crate::caller::{Caller, Visitor};
 use crate::problem::{Problem, ProblemBody};
 
-/// Who is there, in the words of document 000. Strangers are told that they are strangers.
+/// Who is there. Strangers are told that they are strangers.
 #[derive(Default, Serialize, ToSchema)]
 pub struct Identity {
     /// Whether the caller showed who they are.

@@ -1,4 +1,4 @@
-//! `/user/keys`: a person's own keys (document 002).
+//! `/user/keys`: a person's own keys.
 
 use std::ops::Bound;
 
@@ -56,7 +56,7 @@ pub struct UserKeyView {
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// The same, in the words of document 002.
+    /// The same as `created_at`, for clients that expect it by this name.
     #[serde(rename = "createdAt")]
     #[schema(value_type = String, format = DateTime)]
     created_at_camel_case: Timestamp,

@@ -1,4 +1,4 @@
-//! The user's own token (document 000): one key that a person has without naming it.
+//! The user's own token: one key that a person has without naming it.
 
 use actix_web::{HttpResponse, web};
 use keyledger_domain::api_key::{Activation, Ended};

@@ -1,4 +1,4 @@
-//! `/v1/workspaces`: the organisations that the caller is in, in the words of document 004.
+//! `/v1/workspaces`: the organisations that the caller is in.
 
 use actix_web::{HttpResponse, web};
 use keyledger_domain::id::OrgId;

@@ -838,7 +838,7 @@ fn reach(d: &Directory, now: Timestamp) -> BTreeMap<(OrgId, Actor, Option<Creden
     reach
 }
 
-/// Nobody gives more than they hold (STANDARDS §3 number 107): what an event lets anybody do is
+/// Nobody gives more than they hold: what an event lets anybody do is
 /// what they could do before or what the one who caused it could.
 fn check_nobody_gave_more_than_they_held(
     before: &World,

@@ -161,8 +161,8 @@ fn each_refusal_hides_those_after_it() {
     }
 }
 
-/// Goal: an organisation is seen by those in it; for everybody else it is as if it were not there
-/// (STANDARDS §3 number 110).
+/// Goal: an organisation is seen by those in it; for everybody else it is as if it were not
+/// there.
 #[test]
 fn n110_strangers_learn_nothing() {
     let elsewhere = CreateService {
@@ -289,7 +289,7 @@ fn n107_a_test_credential_changes_nothing_live() {
 }
 
 /// Goal: what a key may do is its holder's rights, narrowed by its scopes, looked up at each
-/// request: a demotion is felt by the very next one (STANDARDS §3 number 113).
+/// request: a demotion is felt by the very next one.
 #[test]
 fn n113_a_demotion_is_felt_at_once() {
     let demote = |name: &str| ChangeMemberRole {

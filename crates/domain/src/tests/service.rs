@@ -219,7 +219,7 @@ fn a_deleted_service_is_gone_and_its_key_dead() {
     }
 }
 
-/// Goal: a service is not tied to whoever made it (document 001).
+/// Goal: a service is not tied to whoever made it.
 #[test]
 fn a_service_outlives_its_maker() {
     let made = world().after(password("max"), create(Manager, &[]));
