@@ -1,4 +1,5 @@
-//! sled 0.34.7 as a storage engine: everything that is peculiar to it, and nothing else.
+//! sled 0.34.7 as a storage engine: what is peculiar to it. The ledger's store is built on it here; the
+//! stores of uses and credits take from here how it is opened and called.
 //!
 //! What was measured of it, and what is done about it here:
 //!
@@ -6,7 +7,9 @@
 //! - A page of more than an eighth of a megabyte goes to a file of its own in `blobs/`, which sled
 //!   never syncs: we sync those too. (A page holds at most some 17 records, so it takes records of
 //!   about 7 KiB each; the ordinary ones have 250 bytes.)
-//! - `apply_batch` leaks, and `insert` is as quick: `insert` it is.
+//! - `apply_batch` of thousands of rows leaks, and `insert` is as quick: records are inserted. The stores
+//!   beside the ledger have rows that must be there together; their batches are of at most some 256,
+//!   after a million spends of which the process had 23 MB and no more than after the first tenth.
 //! - It panics over damaged pages: every call is caught and becomes an error.
 //! - Opening rewrites its files, and dropping it is done by threads of its own: see
 //!   [`opening`](crate::opening), which copies before and waits after.
