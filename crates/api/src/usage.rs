@@ -18,7 +18,7 @@ use keyledger_domain::key_use::NETWORKS_MAX;
 use keyledger_domain::scope::BUILT_IN;
 use keyledger_domain::{Actor, CredentialId, Directory, Timestamp};
 use keyledger_ledger::KeyFile;
-use keyledger_ledger::folder::Paths;
+use keyledger_ledger::paths::Paths;
 use keyledger_ledger::usage::{
     ADDED_SCOPES_MAX, Counts, LastUse, Outcome, Period, ScopesUsed, UsedBy, hour_of,
 };

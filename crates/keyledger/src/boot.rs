@@ -20,8 +20,8 @@ use keyledger_api::{
 };
 use keyledger_domain::Timestamp;
 use keyledger_ledger::credits_store::CreditsBook;
-use keyledger_ledger::folder::Paths;
 use keyledger_ledger::key_file::Purpose;
+use keyledger_ledger::paths::Paths;
 use keyledger_ledger::{Clock as _, KeyFile, Ledger, OpenOptions, Opened};
 use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error as ThisError;

@@ -18,7 +18,7 @@ use std::io;
 use std::path::Path;
 
 use crate::files;
-use crate::folder::Paths;
+use crate::paths::Paths;
 
 /// Puts the folder in order after a death amid any of the steps below.
 pub(crate) fn recover(paths: &Paths) -> io::Result<()> {

@@ -34,11 +34,11 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::files;
-use crate::folder::Paths;
 use crate::head::{Head, HeadError, HeadFile};
 use crate::key_file::{Purpose, SubKey};
 use crate::ledger::KeyFile;
 use crate::merkle::Hash;
+use crate::paths::Paths;
 use crate::sled_store::{DB_FILE, caught, open_db};
 use crate::store::ScanError;
 

@@ -15,11 +15,12 @@ use crate::clock::Clock;
 use crate::committer::{
     self, Committer, CommitterThread, DurableLog as _, Ground, Projection, SledLog,
 };
-use crate::folder::{DataFolder, FolderError, OpenFolder, Paths};
+use crate::folder::{DataFolder, FolderError, OpenFolder};
 use crate::head::{Head, HeadError, HeadFile};
 use crate::key_file::{MasterKey, Peppers, Purpose, SubKey};
 use crate::merkle::{Frontier, Hash};
 use crate::opening::{self, StopError, StoreSettings, Unproven};
+use crate::paths::Paths;
 use crate::record::{self, Depth, Persons, RecordError, RecordHead};
 use crate::replay::{self, Progress, ReplayError, Replayed, Source};
 use crate::sled_store::{SledReader, SledStore};

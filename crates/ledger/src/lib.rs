@@ -14,6 +14,7 @@ pub mod snapshot;
 pub mod verify;
 
 pub mod folder;
+pub mod paths;
 
 pub mod key_file;
 pub mod person_keys;

@@ -23,10 +23,10 @@ use thiserror::Error;
 
 use crate::aside;
 use crate::files;
-use crate::folder::Paths;
 use crate::head::{Head, HeadError, HeadFile};
 use crate::manifest::{self, FilesChanged};
 use crate::merkle::Hash;
+use crate::paths::Paths;
 use crate::sled_store::{SledEngine, SledReader, SledStore, wait_until_released};
 use crate::store::{AppendStore as _, ReadError, ScanError, Store};
 

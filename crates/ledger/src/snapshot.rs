@@ -26,8 +26,8 @@ use ring::rand::SecureRandom;
 use thiserror::Error;
 
 use crate::files;
-use crate::folder::Paths;
 use crate::key_file::{MasterKey, NoRandomness, Purpose};
+use crate::paths::Paths;
 use crate::record::{Depth, Persons};
 use crate::replay::{Folded, ReplayError, Source, advance};
 use crate::store::ReadStore;

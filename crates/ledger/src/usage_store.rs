@@ -28,9 +28,9 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::SecureRandom;
 
 use crate::files;
-use crate::folder::Paths;
 use crate::key_file::Purpose;
 use crate::ledger::KeyFile;
+use crate::paths::Paths;
 use crate::record::{ActorV1, Part as _};
 use crate::sled_store::{caught, open_db, wait_until_released};
 use crate::store::ScanError;

@@ -11,11 +11,12 @@ use thiserror::Error;
 
 use crate::aside;
 use crate::files;
-use crate::folder::{FolderError, Paths, open_without_head};
+use crate::folder::{FolderError, open_without_head};
 use crate::head::{Head, HeadError, HeadFile};
 use crate::key_file::{MasterKey, Purpose};
 use crate::merkle::Hash;
 use crate::opening::{OpenError, StoreSettings};
+use crate::paths::Paths;
 use crate::record::{Depth, Persons};
 use crate::replay::{Progress, ReplayError, Source, replay};
 use crate::sled_store::SledStore;

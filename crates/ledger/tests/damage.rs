@@ -7,11 +7,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use keyledger_domain::Position;
-use keyledger_ledger::folder::{OpenFolder, Paths};
+use keyledger_ledger::folder::OpenFolder;
 use keyledger_ledger::head::Head;
 use keyledger_ledger::manifest::FilesChanged;
 use keyledger_ledger::merkle::{EMPTY_ROOT, Frontier, Hash, leaf_hash};
 use keyledger_ledger::opening::{OpenError, StopError, StoreSettings, Unproven};
+use keyledger_ledger::paths::Paths;
 use keyledger_ledger::sled_store::{SledReader, SledStore};
 use keyledger_ledger::store::{AppendError, AppendStore, Entry, ReadError, ReadStore};
 use ring::rand::SystemRandom;

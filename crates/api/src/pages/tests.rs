@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use keyledger_domain::Timestamp;
 use keyledger_domain::session::SESSION_SECONDS;
 use keyledger_ledger::credits_store::CreditsBook;
-use keyledger_ledger::folder::Paths;
+use keyledger_ledger::paths::Paths;
 use keyledger_ledger::{Clock, CommitterThread, Ledger, OpenOptions};
 use ring::rand::SystemRandom;
 use serde_json::json;

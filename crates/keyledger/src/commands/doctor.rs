@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use keyledger_domain::Timestamp;
-use keyledger_ledger::folder::{FolderError, Paths, available_bytes};
+use keyledger_ledger::folder::{FolderError, available_bytes};
+use keyledger_ledger::paths::Paths;
 use keyledger_ledger::verify::{self, VerifyError};
 
 use super::{Outcome, certificate, say};

@@ -2,10 +2,11 @@
 
 use thiserror::Error;
 
-use crate::folder::{DataFolder, Paths};
+use crate::folder::DataFolder;
 use crate::head::{Head, HeadError, HeadFile};
 use crate::merkle::Hash;
 use crate::opening::StopError;
+use crate::paths::Paths;
 use crate::sled_store::SledStore;
 use crate::store::{AppendError, AppendStore as _, Entry};
 
