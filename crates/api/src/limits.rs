@@ -122,11 +122,11 @@ impl Throttled {
     }
 }
 
-type Gate<C> = RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>;
+type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>;
 
 struct Bucket<C: Clock> {
     limit: RateLimit,
-    gate: Gate<C>,
+    limiter: Limiter<C>,
     used_at: C::Instant,
 }
 
@@ -140,7 +140,7 @@ impl<C: Clock + Clone> Bucket<C> {
         let quota = quota.allow_burst(limit.requests());
         Self {
             limit,
-            gate: RateLimiter::new(quota, InMemoryState::default(), clock.clone()),
+            limiter: RateLimiter::new(quota, InMemoryState::default(), clock.clone()),
             used_at: clock.now(),
         }
     }
@@ -149,14 +149,14 @@ impl<C: Clock + Clone> Bucket<C> {
     /// be a way for a key to fill its bucket.
     fn follow(&mut self, limit: RateLimit, clock: &C) {
         let requests = self.limit.requests().get();
-        let spent = match self.gate.check() {
+        let spent = match self.limiter.check() {
             // It counts this look too.
             Ok(state) => requests - state.remaining_burst_capacity() - 1,
             Err(_) => requests,
         };
         *self = Self::new(limit, clock);
         if let Some(spent) = NonZeroU32::new(spent.min(limit.requests().get())) {
-            let taken = self.gate.check_n(spent);
+            let taken = self.limiter.check_n(spent);
             debug_assert!(matches!(taken, Ok(Ok(_))), "a new bucket holds that much");
         }
     }
@@ -164,7 +164,7 @@ impl<C: Clock + Clone> Bucket<C> {
     fn spend(&mut self, clock: &C) -> Result<Left, Throttled> {
         self.used_at = clock.now();
         let requests = self.limit.requests();
-        match self.gate.check() {
+        match self.limiter.check() {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
                 let each = state.quota().replenish_interval();
