@@ -622,9 +622,13 @@ impl App {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
     use std::time::Instant;
 
     use keyledger_domain::id::RequestId;
+    use keyledger_ledger::{Clock, Ledger, OpenOptions};
+    use ring::rand::SystemRandom;
 
     use super::*;
 
@@ -667,6 +671,50 @@ mod tests {
                 assert_eq!(last.client, Some(UsedBy::Agent("curl/8".into())));
             }
         }
+    }
+
+    struct Stopped;
+
+    impl Clock for Stopped {
+        fn now(&self) -> Timestamp {
+            at(0)
+        }
+    }
+
+    /// Goal: a key that is never used lies idle from where counting began, and not from where the
+    /// server was started last.
+    #[test]
+    fn what_is_known_and_since_when_survives_a_restart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("data");
+        let options = OpenOptions {
+            reserve_bytes: 0,
+            ..OpenOptions::new(&root)
+        };
+        let rng = SystemRandom::new();
+        let clock = Arc::new(Stopped);
+        let ledger = Ledger::open(
+            &options,
+            Arc::new(rng.clone()),
+            clock,
+            &mut |_| {},
+            &mut |_| {},
+        );
+        let (paths, key_file) = (Paths::new(&root), ledger.expect("it opens").key_file);
+        let usage = Usage::open(&paths, &key_file, at(10)).expect("it opens");
+        record(&usage, &showing(key(1), 20, Outcome::Valid));
+        let changes = usage.take_changes();
+        let store = usage.store().expect("a store");
+        store.write(&changes, &rng).expect("written");
+        drop(usage);
+        // sled's threads let go of its file a moment later.
+        let file = File::open(paths.usage().join("db")).expect("it is there");
+        file.lock().expect("released");
+        drop(file);
+        let usage = Usage::open(&paths, &key_file, at(86_400)).expect("it opens");
+        assert_eq!(usage.counting_since(), at(10));
+        assert_eq!(usage.last_used_at(key(1)), Some(at(20)));
+        assert_eq!(usage.last_used_at(key(2)), None);
     }
 
     #[test]
