@@ -68,7 +68,7 @@ mod tests {
 
     use crate::openapi;
     use crate::routes::entitlements::{
-        ChangedEntitlement, ChangedEntitlementLimits, EntitlementLimits, NewEntitlement,
+        ChangedEntitlement, ChangedEntitlementLimits, NewEntitlement, NewEntitlementLimits,
     };
     use crate::routes::grant::GrantBody;
     use crate::routes::members::ChangedMember;
@@ -126,7 +126,7 @@ mod tests {
             rate_limit("NewOrgLimits", refused::<NewOrgLimits>),
             limits("NewEntitlement", refused::<NewEntitlement>),
             limits("ChangedEntitlement", refused::<ChangedEntitlement>),
-            credits("EntitlementLimits", refused::<EntitlementLimits>),
+            credits("NewEntitlementLimits", refused::<NewEntitlementLimits>),
             credits(
                 "ChangedEntitlementLimits",
                 refused::<ChangedEntitlementLimits>,
