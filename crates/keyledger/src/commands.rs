@@ -30,6 +30,19 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
     words
 }
 
+/// Whether an error is that nobody reads the output any more.
+pub(crate) fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 /// Writes a line of a command's result to standard output.
 ///
 /// # Errors

@@ -50,7 +50,7 @@ pub(crate) struct ServeFlags {
     #[arg(long, env = "KEYLEDGER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// The address to listen on [default: 127.0.0.1:8080].
-    #[arg(long, env = "KEYLEDGER_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "KEYLEDGER_LISTEN", value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: Option<SocketAddr>,
     /// The data folder [default: data/ledger].
     #[arg(long, env = "KEYLEDGER_DATA_DIR", value_name = "DIR")]
@@ -486,6 +486,11 @@ fn each<T>(
     let given = given.unwrap_or_default();
     let texts = given.iter().map(|text| text.trim());
     texts.filter(|text| !text.is_empty()).map(read).collect()
+}
+
+fn listen_address(given: &str) -> Result<SocketAddr, String> {
+    let words = "must be an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080";
+    given.parse().map_err(|_| words.to_owned())
 }
 
 fn network(given: &str) -> Result<IpNet, ConfigError> {

@@ -45,6 +45,8 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
+        // Whoever read the output has seen enough, as `head` does; cat says nothing either.
+        Err(error) if commands::is_closed_pipe(error.as_ref()) => ExitCode::from(141),
         Err(error) => {
             commands::complain(error.as_ref());
             ExitCode::FAILURE

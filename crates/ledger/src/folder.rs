@@ -16,7 +16,9 @@
 //!
 //! | there is | it means | so |
 //! |---|---|---|
-//! | no `keys/`, no `keys.new/`, none of the rest | a new folder | first start |
+//! | nothing, but perhaps `lost+found` | a new folder | first start |
+//! | something, and nothing of all this | it is somebody else's | refuse |
+//! | only the `LOCK` of a start that died at once | a new folder | first start |
 //! | no `keys/`, but `keys.new/`, and no `events/` | the first start died before the rename | begin it again |
 //! | no `keys/`, but any of the rest | somebody removed the keys | refuse |
 //! | `keys/`, but no `FORMAT` or no `head` | somebody removed the ledger | refuse |
@@ -82,6 +84,18 @@ pub enum FolderError {
         path: PathBuf,
         /// The process that has it, if it could be read.
         pid: Option<u32>,
+    },
+    /// It holds other things and no ledger.
+    #[error(
+        "{} is no data folder: there is no ledger in it, but other things ({}); name an empty folder, or one \
+         that is not there yet",
+        path.display(), found.display()
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// The name of one of them.
+        found: PathBuf,
     },
     /// There is no ledger in it, and none was to be made.
     #[error("{} is no data folder: there is no ledger in it", path.display())]
@@ -193,6 +207,7 @@ impl OpenFolder {
                     source,
                 })?;
         }
+        check_not_foreign(&paths)?;
         let folder = lock(paths)?;
         match stage(&folder.paths)? {
             Stage::New => create(&folder.paths, rng)?,
@@ -250,6 +265,31 @@ fn open_keys(paths: &Paths) -> Result<(MasterKey, PersonKeys), FolderError> {
     check_format(paths, &master_key)?;
     let people = PersonKeys::open(&paths.people_keys(), Vault::new(master_key.sealing()))?;
     Ok((master_key, people))
+}
+
+/// A mistyped path must not fill somebody's folder with keys, nor leave as much as a lock there.
+fn check_not_foreign(paths: &Paths) -> Result<(), FolderError> {
+    let root = paths.root();
+    let io = |source| FolderError::Io {
+        path: root.to_owned(),
+        source,
+    };
+    let mut found = None;
+    for entry in fs::read_dir(root).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        if paths.is_ours(&root.join(&name)) {
+            return Ok(());
+        }
+        if name != "lost+found" {
+            found = Some(PathBuf::from(name));
+        }
+    }
+    found.map_or(Ok(()), |found| {
+        Err(FolderError::Foreign {
+            path: root.to_owned(),
+            found,
+        })
+    })
 }
 
 fn lock(paths: Paths) -> Result<DataFolder, FolderError> {
@@ -463,6 +503,23 @@ mod tests {
         OpenFolder::open_or_create(paths.root(), &rng())
             .err()
             .expect("refused")
+    }
+
+    #[test]
+    fn a_folder_with_other_things_is_left_alone() {
+        let outer = tempfile::tempdir().expect("a folder");
+        let paths = Paths::new(outer.path());
+        fs::create_dir(outer.path().join("lost+found")).expect("room");
+        fs::write(outer.path().join("thesis.txt"), "words").expect("room");
+        let FolderError::Foreign { found, .. } = refused(&paths) else {
+            panic!("it is somebody else's");
+        };
+        assert_eq!(found.as_os_str(), "thesis.txt");
+        assert!(!paths.lock().exists(), "not as much as a lock");
+        fs::remove_file(outer.path().join("thesis.txt")).expect("it is there");
+        OpenFolder::open_or_create(paths.root(), &rng()).expect("it is made");
+        fs::write(outer.path().join("notes.txt"), "words").expect("room");
+        OpenFolder::open_or_create(paths.root(), &rng()).expect("it is ours");
     }
 
     #[test]

@@ -102,6 +102,21 @@ impl Paths {
         self.root.join("usage.damaged")
     }
 
+    /// Whether something that lies in the folder is what a start finds or leaves there.
+    pub(crate) fn is_ours(&self, path: &Path) -> bool {
+        let ours = [
+            self.lock(),
+            self.format(),
+            self.head(),
+            self.events(),
+            self.aside(),
+            self.snapshots(),
+            self.keys(),
+            self.keys_unfinished(),
+        ];
+        ours.iter().any(|own| own == path)
+    }
+
     pub(crate) fn keys_unfinished(&self) -> PathBuf {
         self.root.join("keys.new")
     }

@@ -12,7 +12,7 @@ use keyledger_ledger::folder::{FolderError, available_bytes};
 use keyledger_ledger::paths::Paths;
 use keyledger_ledger::verify::{self, VerifyError};
 
-use super::{Outcome, certificate, say};
+use super::{Outcome, certificate, say, with_causes};
 use crate::clock;
 use crate::config::{Config, ServeFlags, proxy_variables};
 use crate::logging;
@@ -48,7 +48,8 @@ pub(crate) fn run(flags: ServeFlags) -> Outcome {
     let config = match flags.resolve() {
         Ok(config) => config,
         Err(error) => {
-            say(Finding::Bad(format!("configuration: {error}")))?;
+            let words = with_causes(&error);
+            say(Finding::Bad(format!("configuration: {words}")))?;
             return Ok(ExitCode::FAILURE);
         }
     };
