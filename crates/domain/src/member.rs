@@ -347,7 +347,9 @@ impl Directory {
         let RemoveMember { org, user } = command;
         let leaves = authority.actor == Actor::User(user) && authority.is_password_backed();
         if leaves {
-            self.require_visible(authority, org)?;
+            // Also who is switched off here: nobody is held where they cannot act.
+            let role = self.member_role(org, user);
+            role.ok_or(Refusal::Unknown(Noun::Organization))?;
         } else {
             self.require(authority, org, built_in::USERS_WRITE)?;
         }

@@ -1,7 +1,9 @@
 //! What an organisation demands of keys: how long they live, whether they end, how long they may lie
 //! idle, and whether their owners can read them again.
 //!
-//! A person's key works in all their organisations, so the strictest of them decides.
+//! A person's key works in all their organisations, so the strictest of them decides; one in which
+//! they are switched off has no say. That a key lies idle is no harm to an organisation which does
+//! not mind, so a person's key is switched off for it only where all of them want it.
 
 use serde::{Deserialize, Serialize};
 
@@ -51,17 +53,19 @@ impl Default for OrgPolicy {
 }
 
 impl OrgPolicy {
-    /// What satisfies both.
+    /// What satisfies both, apart from idle keys: these are both's to switch off, after the longer time.
     #[must_use]
     fn and(self, other: Self) -> Self {
         let shorter = |a: Option<u64>, b: Option<u64>| match (a, b) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        let both = self.idle_disable_seconds.zip(other.idle_disable_seconds);
+        let both = both.map(|(a, b)| a.max(b));
         Self {
             max_life_seconds: shorter(self.max_life_seconds, other.max_life_seconds),
             expiry_required: self.expiry_required || other.expiry_required,
-            idle_disable_seconds: shorter(self.idle_disable_seconds, other.idle_disable_seconds),
+            idle_disable_seconds: both,
             retrievable_keys: self.retrievable_keys && other.retrievable_keys,
         }
     }
@@ -125,27 +129,30 @@ pub struct OrgPolicyChanged {
 }
 
 impl Directory {
-    /// What is demanded of the keys of a holder: the strictest of their organisations.
+    /// What is demanded of the keys of a holder: the strictest of the organisations in which they are
+    /// active.
     pub fn policy_for(&self, holder: Holder) -> OrgPolicy {
+        let policies = self.orgs_demanding(holder).map(|org| org.policy);
+        policies.reduce(OrgPolicy::and).unwrap_or_default()
+    }
+
+    /// The organisations whose policies bind the keys of a holder.
+    fn orgs_demanding(&self, holder: Holder) -> impl Iterator<Item = &Org> {
         let of_person = match holder {
-            Holder::User { user, .. } => Some(self.member_orgs_of(Actor::User(user))),
+            Holder::User { user, .. } => Some(self.orgs_of(Actor::User(user))),
             Holder::Service { .. } | Holder::Entitlement { .. } => None,
         };
         let of_org = match holder {
             Holder::Service { org, .. } | Holder::Entitlement { org, .. } => self.org(org),
             Holder::User { .. } => None,
         };
-        of_person
-            .into_iter()
-            .flatten()
-            .chain(of_org)
-            .fold(OrgPolicy::default(), |policy, org| policy.and(org.policy))
+        of_person.into_iter().flatten().chain(of_org)
     }
 
     /// When a key of a person ends that nobody chose an end for: never, unless a policy wants one.
     pub fn end_for_policy(&self, user: UserId, now: Timestamp) -> Option<Timestamp> {
-        let orgs = self.member_orgs_of(Actor::User(user));
-        let policy = orgs.fold(OrgPolicy::default(), |policy, org| policy.and(org.policy));
+        let policies = self.orgs_of(Actor::User(user)).map(|org| org.policy);
+        let policy = policies.reduce(OrgPolicy::and).unwrap_or_default();
         let unsaid = policy
             .expiry_required
             .then(|| now.plus_seconds(END_SECONDS_DEFAULT));
@@ -162,14 +169,37 @@ impl Directory {
     pub fn idle_until(&self, key: &ApiKey, last_used_at: Option<Timestamp>) -> Option<Timestamp> {
         let policy = self.policy_for(key.issued.holder);
         let seconds = policy.idle_disable_seconds?;
-        let orgs = match key.issued.holder {
-            Holder::User { user, .. } => self.user(user)?.orgs.iter().copied().collect(),
-            Holder::Service { org, .. } | Holder::Entitlement { org, .. } => vec![org],
+        let orgs = self.orgs_demanding(key.issued.holder);
+        let set_at = orgs.filter_map(|org| org.policy_changed_at).max();
+        Some(
+            self.idle_since(key, last_used_at, set_at)
+                .plus_seconds(seconds),
+        )
+    }
+
+    /// Whether this organisation's policy would have a key switched off at `now` for lying idle, and
+    /// another one, in which its owner is active too, does not.
+    pub fn is_spared_by_others(
+        &self,
+        org: &Org,
+        key: &ApiKey,
+        last_used_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> bool {
+        let Some(seconds) = org.policy.idle_disable_seconds else {
+            return false;
         };
-        let set_at = orgs
-            .into_iter()
-            .filter_map(|org| self.org(org)?.policy_changed_at)
-            .max();
+        let since = self.idle_since(key, last_used_at, org.policy_changed_at);
+        let until = self.idle_until(key, last_used_at);
+        now >= since.plus_seconds(seconds) && until.is_none_or(|until| now < until)
+    }
+
+    fn idle_since(
+        &self,
+        key: &ApiKey,
+        last_used_at: Option<Timestamp>,
+        set_at: Option<Timestamp>,
+    ) -> Timestamp {
         let since = [
             last_used_at,
             key.rotated_at,
@@ -177,8 +207,7 @@ impl Directory {
             set_at,
         ];
         let since = since.into_iter().flatten().max();
-        let since = since.map_or(key.issued.created_at, |at| at.max(key.issued.created_at));
-        Some(since.plus_seconds(seconds))
+        since.map_or(key.issued.created_at, |at| at.max(key.issued.created_at))
     }
 
     /// The organisations whose policies disable keys that lie idle.

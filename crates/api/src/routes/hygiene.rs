@@ -76,6 +76,9 @@ pub enum Finding {
     OwnerDisabled,
     /// Who made its service or token is no member any more.
     OwnerGone,
+    /// It lies idle for longer than the policy allows, and is left on: its owner is active in another
+    /// organization too, which does not switch it off for that.
+    IdleLeftOn,
 }
 
 /// Whether a key can go, in one word.
@@ -252,6 +255,13 @@ impl Look<'_> {
             findings.push(Finding::WiderScopesThanUsed);
         }
         findings.extend(self.of_owner(key));
+        let counted = last_used_at.or(Some(self.app.usage().counting_since()));
+        let directory = self.directory;
+        if directory.is_spared_by_others(self.org, key, counted, self.now)
+            && directory.standing_of(key, self.now).is_ok()
+        {
+            findings.push(Finding::IdleLeftOn);
+        }
         if findings.is_empty() {
             return None;
         }

@@ -165,6 +165,30 @@ fn who_is_switched_off_in_one_organisation_works_in_the_other() {
     assert!(off.directory.session(session_id("mia")).is_some());
 }
 
+#[test]
+fn who_is_switched_off_may_still_leave() {
+    let leave = |name: &str| RemoveMember {
+        org: org("acme"),
+        user: user(name),
+    };
+    let off = with_two_orgs().after(password("ada"), disable("mia"));
+    table! { off;
+        key("mia/full"), leave("mia")         => no_org();
+        password("mia"), leave("tom")         => no_org();
+        password("gus"), leave("gus")         => no_org();
+        password("mia"), leave("mia")         => happens("MemberRemoved");
+        session("mia"), leave("mia")          => happens("MemberRemoved");
+    }
+    // One of two owners who is switched off goes; the other stays the last.
+    let two = with_two_orgs()
+        .after(password("ada"), change("mia", Owner))
+        .after(password("ada"), disable("mia"));
+    table! { two;
+        password("ada"), leave("ada")         => refused(Refusal::LastOwner);
+        password("mia"), leave("mia")         => happens("MemberRemoved");
+    }
+}
+
 fn hand_over(key: &str, name: &str) -> HandOverUserKey {
     HandOverUserKey {
         org: org("acme"),

@@ -223,3 +223,94 @@ fn what_lies_idle_is_switched_off_by_the_server_alone() {
         who, disable_idle("ci", None)                   => happens("ApiKeyDisabled");
     }
 }
+
+/// mia comes into globex, where gus demands this of keys.
+fn with_globex(demanded: OrgPolicyChanged) -> World {
+    let invited = Event::MemberInvited(crate::member::MemberInvited {
+        org: org("globex"),
+        invitation: invitation("mia"),
+        email: email("mia").into(),
+        role: Member,
+        token: credential("invite"),
+        digest: digest("come in"),
+        expires_at: after(HOUR),
+    });
+    let accepted = Event::InvitationAccepted(crate::member::InvitationAccepted {
+        org: org("globex"),
+        invitation: invitation("mia"),
+        user: user("mia"),
+        registered: None,
+    });
+    let world = world().given(invited).given(accepted);
+    world.given(Event::OrgPolicyChanged(demanded))
+}
+
+/// All that somebody can demand who wants others to do without keys.
+const HARSHEST: OrgPolicyChanged = OrgPolicyChanged {
+    org: crate::id::OrgId::from_bytes(*b"globex\0\0\0\0\0\0\0\0\0\0"),
+    max_life_seconds: Some(1),
+    expiry_required: true,
+    idle_disable_seconds: Some(HOUR),
+    retrievable_keys: false,
+};
+
+#[test]
+fn where_one_is_switched_off_nothing_is_demanded_of_ones_keys() {
+    let create = |name: &str| CreateUserKey {
+        sealed: Some(sealed(name)),
+        ..create_key(unlimited(name), "new")
+    };
+    let bound = with_globex(HARSHEST);
+    assert_eq!(
+        bound.directory.end_for_policy(user("mia"), NOW),
+        Some(NOW.plus_seconds(1))
+    );
+    table! { bound;
+        password("mia"), create("mia/new") => too_late(NOW.plus_seconds(1));
+    }
+    let switch_off = |on_off: bool| {
+        let (org, user) = (org("globex"), user("mia"));
+        if on_off {
+            Event::MemberDisabled(crate::offboarding::MemberDisabled { org, user })
+        } else {
+            Event::MemberEnabled(crate::offboarding::MemberEnabled { org, user })
+        }
+    };
+    let off = bound.given(switch_off(true));
+    assert_eq!(off.directory.end_for_policy(user("mia"), NOW), None);
+    let made = off.clone().after(password("mia"), create("mia/new"));
+    let key = made.api_key("mia/new");
+    assert!(key.secret.sealed.is_some() && made.directory.is_retrievable(key));
+    assert_eq!(made.directory.idle_until(key, None), None);
+    // And it binds again with the day on which one acts there again.
+    let on = off.given(switch_off(false));
+    table! { on;
+        password("mia"), create("mia/new") => too_late(NOW.plus_seconds(1));
+    }
+}
+
+#[test]
+fn a_key_is_switched_off_for_lying_idle_where_all_its_organisations_want_it() {
+    let who = crate::actor::Authority::SYSTEM;
+    let alone = with_globex(HARSHEST);
+    let due = alone.at(after(9 * HOUR));
+    table! { due;
+        who, disable_idle("mia/full", None)    => NOTHING;
+        who, disable_idle("gus/full", None)    => happens("ApiKeyDisabled");
+    }
+    let globex = due.directory.org(org("globex")).unwrap();
+    let spared = |name: &str| {
+        let key = due.api_key(name);
+        due.directory
+            .is_spared_by_others(globex, key, None, due.now)
+    };
+    assert!(spared("mia/full") && !spared("gus/full"));
+    // Both want it: after the longer of their times.
+    let both = alone.after(password("ada"), idle(3 * HOUR));
+    table! { both.at(micros_off(after(3 * HOUR), -1));
+        who, disable_idle("mia/full", None)    => NOTHING;
+    }
+    table! { both.at(after(3 * HOUR));
+        who, disable_idle("mia/full", None)    => happens("ApiKeyDisabled");
+    }
+}

@@ -1,6 +1,6 @@
 //! Disabling a member, and what becomes of their keys.
 
-use keyledger_tests::{INVALID_PASSWORD, INVALID_TOKEN};
+use keyledger_tests::{INVALID_PASSWORD, INVALID_TOKEN, OWNER_EMAIL};
 use serde_json::{Value, json};
 
 use crate::world::{make_key, unique, world};
@@ -190,6 +190,49 @@ fn keys_that_work_elsewhere_are_left_alone() {
         .expect(200);
     theirs.get("/v1/orgs/acme/members").expect(404);
     assert_eq!(verdict(&person.key)["code"], "disabled");
+}
+
+#[test]
+fn a_disabled_member_may_leave_and_is_bound_by_nothing_there() {
+    let person = world().person("member");
+    let themselves = world().anonymous().basic(&person.email, &person.password);
+    let (org, eve) = world().other_org();
+    let as_eve = world().with_key(&eve.key);
+    let invited = as_eve
+        .post(
+            &format!("/v1/orgs/{org}/members"),
+            &json!({ "email": person.email }),
+        )
+        .expect(201);
+    // Whoever made the organisation is not to be bound by what comes.
+    let (root, _) = OWNER_EMAIL.split_once('@').expect("an address");
+    as_eve
+        .delete(&format!("/v1/orgs/{org}/members/{root}"))
+        .expect(204);
+    let token = invited.member("invitation")["token"].clone();
+    themselves
+        .post("/v1/invitations/accept", &json!({ "token": token }))
+        .expect_one_of(&[200, 201]);
+    let harsh = json!({ "max_life_seconds": 1, "retrievable_keys": false,
+        "idle_disable_seconds": 3600 });
+    as_eve
+        .patch(&format!("/v1/orgs/{org}/policy"), &harsh)
+        .expect(200);
+    let theirs = world().with_key(&person.key);
+    theirs
+        .post("/user/keys", &json!({ "handle": "bound" }))
+        .expect_field("expires_at");
+    let path = format!("/v1/orgs/{org}/members/{}", person.slug());
+    as_eve
+        .patch(&path, &json!({ "disabled": true }))
+        .expect(200);
+    let made = make_key(&theirs, &json!({ "handle": "free" }));
+    assert!(made.member("expires_at").is_null());
+    let shown = themselves.get("/user/keys/free").expect(200);
+    assert_eq!(shown.string("token"), made.string("token"));
+    theirs.delete(&path).expect(404);
+    themselves.delete(&path).expect(204);
+    themselves.delete(&path).expect(404);
 }
 
 #[test]
