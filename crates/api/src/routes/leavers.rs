@@ -175,7 +175,28 @@ impl Wish {
         }
         fields.check()
     }
+
+    /// Asks before anything is done whether they are not too many to hand over.
+    ///
+    /// # Errors
+    /// 422 with the remedy.
+    pub(crate) fn check_count(&self, leaver: &Leaver) -> Result<(), Problem> {
+        let owned = leaver.keys.iter().filter(|(key, ..)| key.is_some()).count();
+        match self {
+            Self::HandOver { .. } if owned > HANDED_OVER_MAX => Err(Problem::field(
+                "keys.hand_over_to",
+                format!(
+                    "would take over {owned} keys, and services take over at most {HANDED_OVER_MAX} at once; \
+                     revoke those that nobody needs first, or all with \"keys\": \"revoke\""
+                ),
+            )),
+            Self::Keep | Self::Revoke | Self::HandOver { .. } => Ok(()),
+        }
+    }
 }
+
+/// The most keys that services take over at once: each is a record of its own.
+const HANDED_OVER_MAX: usize = 1_000;
 
 /// What was done about a key.
 #[derive(Clone, Copy, Serialize, ToSchema)]
@@ -381,9 +402,14 @@ impl App {
                 teams,
             } => {
                 let org = leaver.org;
+                let mut slugs =
+                    core::iter::once(slug.clone()).chain((2..).map(|number| slug.numbered(number)));
                 for (key, _, view) in &mut leaver.keys {
                     let Some(key) = *key else { continue };
-                    let slug = self.free_slug(org, &slug);
+                    // Each goes on where the one before it found a free one.
+                    let slug = self
+                        .free_slug(org, &mut slugs)
+                        .ok_or_else(Problem::internal)?;
                     let command = HandOverUserKey {
                         org,
                         key,
@@ -471,14 +497,9 @@ impl App {
         }
     }
 
-    fn free_slug(&self, org: OrgId, wanted: &Slug) -> Slug {
+    fn free_slug(&self, org: OrgId, slugs: &mut impl Iterator<Item = Slug>) -> Option<Slug> {
         let directory = self.directory();
-        let is_free = |slug: &Slug| directory.service_by_slug(org, slug.as_str()).is_none();
-        let numbered = (2..).map(|number| wanted.numbered(number));
-        core::iter::once(wanted.clone())
-            .chain(numbered)
-            .find(is_free)
-            .unwrap_or_else(|| wanted.clone())
+        slugs.find(|slug| directory.service_by_slug(org, slug.as_str()).is_none())
     }
 }
 

@@ -235,6 +235,37 @@ fn a_disabled_member_may_leave_and_is_bound_by_nothing_there() {
     themselves.delete(&path).expect(404);
 }
 
+/// So many keys of somebody, made by several hands.
+fn make_many(key: &str, count: usize) {
+    std::thread::scope(|scope| {
+        for hand in 0..8 {
+            scope.spawn(move || {
+                let client = world().with_key(key);
+                for number in 0..count / 8 {
+                    make_key(&client, &json!({ "handle": format!("h{hand}-{number}") }));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn too_many_keys_to_hand_over_are_refused_before_anything_is_done() {
+    let person = world().person("member");
+    make_many(&person.key, 1_000);
+    let path = member(person.slug());
+    let owner = world().owner();
+    let body = json!({ "disabled": true, "keys": { "hand_over_to": unique("heir") } });
+    owner.patch(&path, &body).expect_field("keys.hand_over_to");
+    assert!(owner.get(&path).expect(200).member("disabled_at").is_null());
+    let body = json!({ "disabled": true, "keys": "revoke" });
+    let done = owner.patch(&path, &body).expect(200);
+    let keys = done.member("offboarding")["keys"].clone();
+    let keys = keys.as_array().expect("keys");
+    assert_eq!(keys.len(), 1_001);
+    assert!(keys.iter().all(|key| key["outcome"] == "revoked"));
+}
+
 #[test]
 fn what_somebody_owns_and_made_is_listed() {
     let person = world().person("manager");
