@@ -237,6 +237,7 @@ impl From<Refusal> for Problem {
             | Refusal::UnlimitedFromLimited
             | Refusal::BeyondOwnLifetime
             | Refusal::BeyondOwnNetworks
+            | Refusal::BeyondOwnOrganizations
             | Refusal::BeyondOwnRateLimit
             | Refusal::LiveFromTest
             | Refusal::AboveOwnRole(_)

@@ -282,9 +282,17 @@ pub(crate) fn verify<'d>(
     let mut orgs = common_orgs(directory, authority, key).peekable();
     if orgs.peek().is_none() {
         may_ask()?;
-        // Its owner may be switched off here and good elsewhere.
+        // It may be revoked here, or its owner switched off, and good elsewhere.
         let key = Some(key).filter(|key| is_known_to(directory, authority, key));
-        let code = key.map_or(Code::NotFound, |_| Code::Disabled);
+        let code = key.map_or(Code::NotFound, |key| {
+            let mut barred = directory.barred_from(key.issued.id);
+            let asks = |org| directory.require(authority, org, built_in::KEYS_VERIFY);
+            if barred.any(|(org, _)| asks(org).is_ok()) {
+                Code::Revoked
+            } else {
+                Code::Disabled
+            }
+        });
         return Ok(Answer {
             key: key.map(|key| key.issued.id),
             ..Verdict::bad(code).into()
@@ -342,6 +350,7 @@ fn common_orgs<'d>(
     key: &ApiKey,
 ) -> impl Iterator<Item = &'d Org> {
     let visible = directory.sees(authority, key.issued.environment);
+    let id = key.issued.id;
     let (user, org) = match key.issued.holder {
         Holder::User { user, .. } => (Some(user), None),
         // The holder may be gone; the organisation still tells its own people what became of it.
@@ -354,6 +363,7 @@ fn common_orgs<'d>(
     let of_holder = org.and_then(|org| directory.org(org));
     of_user.chain(of_holder).filter(move |org| {
         visible
+            && !directory.bars(org.id, id)
             && directory
                 .require(authority, org.id, built_in::KEYS_VERIFY)
                 .is_ok()

@@ -371,6 +371,14 @@ pub struct ApiKeyRotated {
     pub activation: Activation,
 }
 
+impl ApiKeyRotated {
+    /// Whether nothing is left of the secret that was revoked anywhere: the old one is good no
+    /// longer, and no key had a hand in the new one.
+    pub(crate) const fn renews(&self, by: Option<CredentialId>) -> bool {
+        by.is_none() && matches!(self.activation, Activation::Now { grace_seconds: 0 })
+    }
+}
+
 /// A rotation was taken back before its new secret was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ApiKeyRotationUndone {
@@ -687,6 +695,7 @@ impl Directory {
             // One's own keys reach no further than oneself; only the scopes can differ. So a person
             // who was demoted can still rotate a key that once could do more.
             Holder::User { .. } => {
+                self.check_bars(authority, Some(key.issued.id))?;
                 let own = authority.credential().and_then(|id| self.api_key(id));
                 let own = own.and_then(|own| own.scopes.as_ref());
                 if let (Some(own), Some(scopes)) = (own, &key.scopes)
@@ -730,6 +739,9 @@ impl Directory {
         new: &NewApiKey,
     ) -> Result<(), Refusal> {
         self.check_mintable(authority, holder, new.scopes.as_ref())?;
+        if let Holder::User { .. } = holder {
+            self.check_bars(authority, None)?;
+        }
         self.check_outlived(authority, new.expires_at)?;
         self.check_networks(authority, &new.allowed_cidrs)?;
         self.check_rate_limit(authority, new.rate_limit)?;
@@ -830,6 +842,7 @@ impl Directory {
         // A dead key needs no readable copy.
         key.secret.sealed = None;
         key.other = None;
+        self.lift_bars(id);
     }
 
     pub(crate) fn api_key_mut(&mut self, id: CredentialId) -> &mut ApiKey {
@@ -838,7 +851,11 @@ impl Directory {
             .expect("an event names a key that exists")
     }
 
-    pub(crate) fn apply_api_key_rotated(&mut self, event: &ApiKeyRotated, at: Timestamp) {
+    pub(crate) fn apply_api_key_rotated(&mut self, event: &ApiKeyRotated, record: &Record) {
+        let at = record.at;
+        if event.renews(record.origin.credential) {
+            self.lift_bars(event.id);
+        }
         let key = self.api_key_mut(event.id);
         let version = key.newest_version + 1;
         key.newest_version = version;

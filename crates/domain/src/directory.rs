@@ -1,5 +1,7 @@
 //! The whole state, and the one fold that makes it out of the records.
 
+use std::collections::BTreeMap;
+
 use ahash::HashMap;
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +47,8 @@ pub struct Directory {
     pub(crate) key_uses: HashMap<CredentialId, KeyUse>,
     /// When a key was last switched on again, for the few that ever were.
     pub(crate) enabled_at: HashMap<CredentialId, Timestamp>,
+    /// The keys that were revoked for some organisations alone, for which, and since when.
+    pub(crate) barred: HashMap<CredentialId, BTreeMap<OrgId, Timestamp>>,
 }
 
 impl Directory {
@@ -294,7 +298,7 @@ impl Directory {
             Event::UserKeyRevoked(e) => self.apply_user_key_revoked(*e, at),
             Event::EntitlementCreated(e) => self.apply_entitlement_created(e, record),
             Event::EntitlementRevoked(e) => self.apply_entitlement_revoked(*e, at),
-            Event::ApiKeyRotated(e) => self.apply_api_key_rotated(e, at),
+            Event::ApiKeyRotated(e) => self.apply_api_key_rotated(e, record),
             Event::ApiKeyRotationUndone(e) => self.apply_api_key_rotation_undone(*e),
             Event::ApiKeyActivated(e) => self.apply_api_key_activated(*e, at),
             Event::ApiKeyDisabled(e) => self.apply_api_key_disabled(*e, at),

@@ -20,6 +20,7 @@
 
 pub mod actor;
 pub mod api_key;
+mod bar;
 pub mod command;
 pub mod credential;
 pub mod credits;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::actor::Actor;
-use crate::api_key::{Holder, NewApiKey, admits};
+use crate::api_key::{Activation, ApiKeyRotated, Holder, NewApiKey, admits};
 use crate::credential::{CredentialId, Environment};
 use crate::event::{Event, Record};
 use crate::id::{EntitlementId, InvitationId, KeyId, OrgId, ServiceId, TeamId, UserId};
@@ -28,6 +28,8 @@ use crate::time::Timestamp;
 pub enum Lack {
     /// A key that is not revoked.
     Unrevoked,
+    /// A key that was not revoked for an organisation alone.
+    Unbarred,
     /// A key that is switched on.
     Enabled,
     /// A person who is switched on.
@@ -74,6 +76,7 @@ impl Lack {
             Self::Right { minimum_role, .. } => Some(*minimum_role),
             Self::Role(role) => Some(*role),
             Self::Unrevoked
+            | Self::Unbarred
             | Self::Enabled
             | Self::Active
             | Self::Unexpired(_)
@@ -133,6 +136,10 @@ enum Effect {
     Left(OrgId),
     /// Whether the subject is switched on in an organisation.
     Active(OrgId, bool),
+    /// Whether the key that was shown is barred from an organisation.
+    Barred(OrgId, bool),
+    /// It is barred from none any more.
+    BarsLifted,
     /// Whether a team grants the right.
     Grants(TeamId, bool),
     /// Whether the subject is in a team.
@@ -146,6 +153,8 @@ enum Effect {
 pub struct LossSearch {
     subject: Subject,
     lack: Lack,
+    /// When the key was revoked or barred, as far as that is known otherwise.
+    ended_at: Vec<Timestamp>,
     /// The newest first.
     steps: Vec<(Loss, Effect)>,
     /// Whether older records can matter no more.
@@ -158,14 +167,22 @@ impl LossSearch {
         Self {
             subject,
             lack,
+            ended_at: Vec::new(),
             steps: Vec::new(),
             is_complete: false,
         }
     }
 
+    /// The same for a key that was revoked or barred at these instants: a revocation of very many
+    /// names none, and is known by its own.
+    #[must_use]
+    pub fn ended_at(self, ended_at: Vec<Timestamp>) -> Self {
+        Self { ended_at, ..self }
+    }
+
     /// Looks at the next older record. `Break` says that none before it matters.
     pub fn look(&mut self, record: &Record) -> ControlFlow<()> {
-        let Some(effect) = self.effect(&record.event) else {
+        let Some(effect) = self.effect(record) else {
             return ControlFlow::Continue(());
         };
         self.is_complete = self.ends_with(&record.event, &effect);
@@ -228,6 +245,8 @@ impl LossSearch {
             | Effect::Invited(..)
             | Effect::Left(_)
             | Effect::Active(..)
+            | Effect::Barred(..)
+            | Effect::BarsLifted
             | Effect::Grants(..)
             | Effect::Inside(..) => false,
         }
@@ -244,6 +263,8 @@ impl LossSearch {
             | Effect::Invited(..)
             | Effect::Left(_)
             | Effect::Active(..)
+            | Effect::Barred(..)
+            | Effect::BarsLifted
             | Effect::Grants(..) => false,
         })
     }
@@ -251,8 +272,8 @@ impl LossSearch {
     /// What an event did to what was lacking; `None` where it has nothing to do with it.
     ///
     /// Whoever adds an event says here what it takes away and what it gives.
-    fn effect(&self, event: &Event) -> Option<Effect> {
-        match event {
+    fn effect(&self, record: &Record) -> Option<Effect> {
+        match &record.event {
             Event::OrgCreated(e) => {
                 self.came_in(e.org, e.owner, Role::Owner, e.registered.is_some())
             }
@@ -292,15 +313,7 @@ impl LossSearch {
             Event::EntitlementRevoked(e) => {
                 self.holder_gone(|holder| holder.is_entitlement(e.entitlement))
             }
-            Event::ApiKeyRotated(e) => {
-                // One that waits for its first use has replaced nothing yet.
-                let at_once = matches!(e.activation, crate::api_key::Activation::Now { .. });
-                if at_once && self.lack == Lack::Unrevoked && self.is_key(e.id) {
-                    // A key that a revocation of many ended lives again with another secret.
-                    return Some(Effect::Had(true));
-                }
-                (at_once && self.asks_for_secret(e.id)).then_some(Effect::Taken)
-            }
+            Event::ApiKeyRotated(e) => self.rotated(e, record.origin.credential),
             Event::ApiKeyActivated(e) => self.asks_for_secret(e.id).then_some(Effect::Taken),
             Event::ApiKeyDisabled(e) => self.switched(e.id, false),
             Event::ApiKeyEnabled(e) => self.switched(e.id, true),
@@ -317,14 +330,16 @@ impl LossSearch {
             Event::MemberDisabled(e) => self.person_switched(e.org, e.user, false),
             Event::MemberEnabled(e) => self.person_switched(e.org, e.user, true),
             Event::ApiKeysRevoked(e) => {
-                let ended =
-                    self.lack == Lack::Unrevoked && e.keys.iter().any(|id| self.is_key(*id));
-                ended.then_some(Effect::Taken)
+                let by_time = e.unnamed.is_some() && self.ended_at.contains(&record.at);
+                let dead = by_time || self.is_among(&e.keys);
+                self.revoked(e.org, dead, by_time || self.is_among(&e.barred), true)
             }
-            Event::ApiKeysRevocationUndone(e) => {
-                let back = self.lack == Lack::Unrevoked && e.keys.iter().any(|id| self.is_key(*id));
-                back.then_some(Effect::Had(true))
-            }
+            Event::ApiKeysRevocationUndone(e) => self.revoked(
+                e.org,
+                self.is_among(&e.keys),
+                self.is_among(&e.barred),
+                false,
+            ),
             Event::UserKeyHandedOver(e) => {
                 self.service(e.service, e.role, &e.teams).or_else(|| {
                     self.is_key(e.id)
@@ -353,6 +368,10 @@ impl LossSearch {
 
     fn is_key(&self, id: CredentialId) -> bool {
         self.subject.key.is_some_and(|(own, _)| own == id)
+    }
+
+    fn is_among(&self, keys: &[CredentialId]) -> bool {
+        self.subject.key.is_some_and(|(own, _)| keys.contains(&own))
     }
 
     fn asks_for_secret(&self, id: CredentialId) -> bool {
@@ -400,6 +419,46 @@ impl LossSearch {
         (self.lack == Lack::Enabled && self.is_key(id)).then_some(Effect::Had(on))
     }
 
+    /// What a rotation by this key, or by password or session, did.
+    fn rotated(&self, event: &ApiKeyRotated, by: Option<CredentialId>) -> Option<Effect> {
+        // One that waits for its first use has replaced nothing yet.
+        let at_once = matches!(event.activation, Activation::Now { .. });
+        if !at_once || !self.is_key(event.id) {
+            return None;
+        }
+        if self.lack == Lack::Unrevoked {
+            // A key that a revocation of many ended lives again with another secret.
+            return Some(Effect::Had(true));
+        }
+        if self.lack == Lack::Secret {
+            return Some(Effect::Taken);
+        }
+        if !event.renews(by) {
+            return None;
+        }
+        if self.lack == Lack::Unbarred {
+            return Some(Effect::Had(true));
+        }
+        let by_role = matches!(self.lack, Lack::Right { .. } | Lack::Role(_));
+        by_role.then_some(Effect::BarsLifted)
+    }
+
+    /// What a revocation of many, or its undo, did to the key.
+    fn revoked(&self, org: OrgId, dead: bool, barred: bool, is_end: bool) -> Option<Effect> {
+        let effect = if is_end {
+            Effect::Taken
+        } else {
+            Effect::Had(true)
+        };
+        if self.lack == Lack::Unrevoked {
+            return dead.then_some(effect);
+        }
+        if self.lack == Lack::Unbarred {
+            return barred.then_some(effect);
+        }
+        (barred && self.asks_for_role(org)).then_some(Effect::Barred(org, is_end))
+    }
+
     /// A person is switched off altogether with the last of their organisations, so the newest
     /// event did it.
     fn person_switched(&self, org: OrgId, user: UserId, on: bool) -> Option<Effect> {
@@ -418,6 +477,7 @@ impl LossSearch {
             Lack::Scope(scope) => Some(Effect::Had(scopes.contains(scope.as_str()))),
             Lack::NoScopes | Lack::NoLimits => Some(Effect::Had(false)),
             Lack::Unrevoked
+            | Lack::Unbarred
             | Lack::Enabled
             | Lack::Active
             | Lack::Unexpired(_)
@@ -451,7 +511,9 @@ impl LossSearch {
             rate_limit: new.rate_limit,
         };
         self.limited(&limits).or(match &self.lack {
-            Lack::Unrevoked | Lack::Enabled | Lack::Secret => Some(Effect::Had(true)),
+            Lack::Unrevoked | Lack::Unbarred | Lack::Enabled | Lack::Secret => {
+                Some(Effect::Had(true))
+            }
             // An entitlement token has no role, and is no person, from the first day on.
             Lack::Person | Lack::Right { .. } | Lack::Role(_) => {
                 let person = matches!(self.subject.actor, Actor::User(_));
@@ -491,6 +553,7 @@ impl LossSearch {
             }
             Lack::Live => limits.environment? == Environment::Live,
             Lack::Unrevoked
+            | Lack::Unbarred
             | Lack::Enabled
             | Lack::Active
             | Lack::Secret
@@ -549,6 +612,8 @@ struct State<'l> {
     inside: BTreeSet<(OrgId, TeamId)>,
     /// Where the subject is switched off.
     off: BTreeSet<OrgId>,
+    /// Where the key that was shown is barred.
+    barred: BTreeSet<OrgId>,
     /// Whether anything was told of the subject itself yet.
     known: bool,
 }
@@ -562,6 +627,7 @@ impl<'l> State<'l> {
             grants: BTreeSet::new(),
             inside: BTreeSet::new(),
             off: BTreeSet::new(),
+            barred: BTreeSet::new(),
             known: false,
         }
     }
@@ -598,6 +664,14 @@ impl<'l> State<'l> {
                 self.off.insert(org);
                 self.known = true;
             }
+            Effect::Barred(org, true) => {
+                self.barred.insert(org);
+                self.known = true;
+            }
+            Effect::Barred(org, false) => {
+                self.barred.remove(&org);
+            }
+            Effect::BarsLifted => self.barred.clear(),
             Effect::Grants(team, true) => {
                 self.grants.insert(team);
             }
@@ -622,14 +696,15 @@ impl<'l> State<'l> {
             return None;
         }
         let minimum = self.lack.minimum_role()?;
+        let is_open = |org| !self.off.contains(org) && !self.barred.contains(org);
         let by_role = self
             .roles
             .iter()
-            .any(|(org, role)| *role >= minimum && !self.off.contains(org));
+            .any(|(org, role)| *role >= minimum && is_open(org));
         let by_team = self
             .inside
             .iter()
-            .any(|(org, team)| self.grants.contains(team) && !self.off.contains(org));
+            .any(|(org, team)| self.grants.contains(team) && is_open(org));
         Some(by_role || by_team)
     }
 }

@@ -150,17 +150,26 @@ impl Directory {
             .is_some_and(|user| user.orgs.is_empty() || self.is_active(id))
     }
 
-    /// Whether a key is good at `now`: by itself, and by whose it is.
+    /// Whether a key is good at `now`: by itself, and by whose it is. One that is barred from every
+    /// organisation in which its owner is active is revoked.
     ///
     /// # Errors
     /// The first of [`Ended`] that applies.
     pub fn standing_of(&self, key: &ApiKey, now: Timestamp) -> Result<(), Ended> {
-        match (key.standing(now), key.issued.holder) {
-            (Ok(()) | Err(Ended::Expired), Holder::User { user, .. }) if !self.is_active(user) => {
-                Err(Ended::Disabled)
+        let standing = key.standing(now);
+        let (Holder::User { user, .. }, Ok(()) | Err(Ended::Disabled | Ended::Expired)) =
+            (key.issued.holder, standing)
+        else {
+            return standing;
+        };
+        let mut none = Ended::Disabled;
+        for org in self.orgs_of(Actor::User(user)) {
+            if !self.bars(org.id, key.issued.id) {
+                return standing;
             }
-            (standing, _) => standing,
+            none = Ended::Revoked;
         }
+        Err(none)
     }
 
     /// Whoever manages members and may touch this member's role.
@@ -223,7 +232,9 @@ impl Directory {
         let owner_role = self.member_role(org, user).ok_or_else(unknown)?;
         let api_key = self
             .api_key(id)
-            .filter(|key| key.revoked_at.is_none() && self.sees_key(authority, id))
+            .filter(|key| {
+                key.revoked_at.is_none() && !self.bars(org, id) && self.sees_key(authority, id)
+            })
             .ok_or_else(unknown)?;
         self.require_role(authority, org, owner_role.max(command.role))?;
         self.check_joinable(authority, org, &command.teams, &BTreeSet::new())?;
@@ -235,7 +246,7 @@ impl Directory {
         if self.known_org(org).disabled_at(user).is_none() {
             return Err(Refusal::MemberNotDisabled);
         }
-        if !self.is_only_in(user, org) {
+        if self.works_elsewhere(api_key, org) {
             return Err(Refusal::KeyWorksElsewhere);
         }
         if self.service_by_slug(org, command.slug.as_str()).is_some() {
@@ -268,8 +279,7 @@ impl Directory {
         })))
     }
 
-    /// Whether a person is in this organisation and in no other. What their keys do is no other
-    /// organisation's business then.
+    /// Whether a person is in this organisation and in no other, not even switched off.
     pub fn is_only_in(&self, user: UserId, org: OrgId) -> bool {
         self.user(user)
             .is_some_and(|user| user.orgs.len() == 1 && user.orgs.contains(&org))
@@ -300,6 +310,7 @@ impl Directory {
         record: &Record,
     ) {
         self.take_user_key(event.key);
+        self.lift_bars(event.id);
         let key = self.api_key_mut(event.id);
         key.issued.holder = Holder::Service {
             org: event.org,

@@ -139,10 +139,11 @@ pub enum Reason {
     /// An empty filter would mean all keys.
     #[error("must say which keys are meant; for all of them say \"all\": true")]
     MeansAll,
-    /// More keys than one record holds.
+    /// More keys than one record names.
     #[error(
-        "means {0} keys, and one revocation ends at most {max}; narrow it, for example by created_before",
-        max = crate::revocation::REVOKED_MAX
+        "means {0} keys, and with a scope one revocation ends at most {max}; leave the scope out, or narrow it by \
+         owner or created_before",
+        max = crate::revocation::NAMED_MAX
     )]
     TooManyKeys(usize),
     /// An organisation wants every key to end.
@@ -196,6 +197,11 @@ pub enum Refusal {
          credential's own"
     )]
     BeyondOwnRateLimit,
+    /// No person's key works where the one that makes it, or takes it over, was revoked. (403)
+    #[error(
+        "it would work in an organization in which the credential that asks was revoked; use the password"
+    )]
+    BeyondOwnOrganizations,
     /// A test credential changes nothing live. (403)
     #[error("a test credential can make and change only what is in the test environment")]
     LiveFromTest,
@@ -248,8 +254,8 @@ pub enum Refusal {
     /// Only the keys of somebody who was switched off are handed over. (409)
     #[error("this member is not disabled; disable them first")]
     MemberNotDisabled,
-    /// The key's owner is in other organisations too. (409)
-    #[error("the owner of this key is in other organizations too, where it goes on working")]
+    /// The key's owner is active in other organisations too. (409)
+    #[error("the owner of this key is active in other organizations too, where it goes on working")]
     KeyWorksElsewhere,
     /// The filter comes to other keys than the caller was told. (409)
     #[error("the filter means {0} keys by now; look again before you revoke them")]

@@ -1,7 +1,13 @@
 //! Revoking many keys by one event, and taking that back within an hour.
 //!
-//! The event names the keys, not the filter alone: what happened stays what it was, however the
-//! filter would be read in ten years. That bounds one revocation to [`REVOKED_MAX`] keys.
+//! The event names the keys: an auditor sees which they were. Where they are more than
+//! [`NAMED_MAX`], whoever is in a hurry must not be told to think of a narrower filter: the event
+//! then says by what they were found, and a replay finds them again in the same state. It looks at
+//! nothing that a later version could read in another way: who holds and made a key, when, for
+//! which environment, and what members are. What a scope means may change, so a filter with a scope
+//! always names its keys.
+//!
+//! A person's key that works in other organisations too is [barred](crate::bar) from this one.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +28,8 @@ use crate::time::Timestamp;
 /// How long a revocation can be taken back: an hour, in seconds.
 pub const UNDO_SECONDS: u64 = 3_600;
 
-/// The most keys that one revocation ends: nine bytes each in a record of at most 65,535.
-pub const REVOKED_MAX: usize = 6_000;
+/// The most keys that the event of a revocation names: nine bytes each in a record of at most 65,535.
+pub const NAMED_MAX: usize = 6_000;
 
 /// What kind of holder keys have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -140,8 +146,17 @@ pub enum LeftAlone {
     OwnCredential,
     /// Its owner's role is above the caller's.
     AboveOwnRole,
-    /// Its owner is in other organisations as well, where the key is not the caller's to end.
-    InOtherOrganizations,
+}
+
+/// What decides besides the filter which keys are ended and which are left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Reach {
+    /// Keys of members up to this role.
+    pub up_to: Role,
+    /// Keys of the test environment alone.
+    pub test_only: bool,
+    /// The credential that asked, where it was left out.
+    pub except: Option<CredentialId>,
 }
 
 /// What a filter comes to at one position.
@@ -149,8 +164,17 @@ pub enum LeftAlone {
 pub struct Selection {
     /// The keys that are to end, the oldest first.
     pub keys: Vec<CredentialId>,
+    /// Those that work in other organisations too, and end in this one.
+    pub barred: Vec<CredentialId>,
     /// Those that are meant and left alone, and why.
     pub left_alone: Vec<(CredentialId, LeftAlone)>,
+}
+
+impl Selection {
+    /// How many keys are good for nothing in the organisation afterwards.
+    pub fn count(&self) -> usize {
+        self.keys.len() + self.barred.len()
+    }
 }
 
 /// A revocation of many keys, as it is remembered.
@@ -169,6 +193,8 @@ pub struct Revocation {
     /// Those that are dead by it and by no later one. Forgotten some time after it is too late to
     /// take it back.
     pub keys: BTreeSet<CredentialId>,
+    /// Those that it barred from this organisation; forgotten alike.
+    pub barred: BTreeSet<CredentialId>,
     /// When it was taken back.
     pub undone_at: Option<Timestamp>,
 }
@@ -211,8 +237,14 @@ pub struct ApiKeysRevoked {
     pub revocation: RevocationId,
     /// Which keys were meant.
     pub filter: RevocationFilter,
-    /// Which they were.
+    /// How many they were.
+    pub count: u64,
+    /// Which of them ended altogether, where they are few enough to be named.
     pub keys: Vec<CredentialId>,
+    /// Which of them ended in this organisation, and work on in others.
+    pub barred: Vec<CredentialId>,
+    /// Where they are too many to be named: what else decided which they were.
+    pub unnamed: Option<Reach>,
 }
 
 /// A revocation was taken back.
@@ -222,8 +254,14 @@ pub struct ApiKeysRevocationUndone {
     pub org: OrgId,
     /// The revocation.
     pub revocation: RevocationId,
-    /// The keys that are good again: those that nothing else has ended or replaced since.
+    /// How many keys are good again: those that nothing else has ended or replaced since.
+    pub count: u64,
+    /// Which they are, where they are few enough to be named.
     pub keys: Vec<CredentialId>,
+    /// Which are good in this organisation again.
+    pub barred: Vec<CredentialId>,
+    /// Whether they are too many to be named.
+    pub unnamed: bool,
 }
 
 impl Directory {
@@ -246,45 +284,51 @@ impl Directory {
         if !filter.says_something() {
             return Err(Refusal::invalid(Field::Filter, Reason::MeansAll));
         }
+        Ok(self.select(known, filter, &self.reach_of(authority, org, filter)))
+    }
+
+    fn reach_of(&self, authority: &Authority, org: OrgId, filter: &RevocationFilter) -> Reach {
+        Reach {
+            up_to: self.role_of(authority.actor, org).unwrap_or(Role::Member),
+            test_only: !self.sees(authority, Environment::Live),
+            except: authority.credential().filter(|_| !filter.include_self),
+        }
+    }
+
+    /// Which keys a filter means, and what becomes of each. A replay asks it again, so it knows
+    /// nothing of who asks, and nothing of time.
+    pub(crate) fn select(&self, org: &Org, filter: &RevocationFilter, reach: &Reach) -> Selection {
+        let kinds: Vec<HolderKind> = filter.kinds().collect();
         let mut meant: Vec<&ApiKey> = self
-            .keys_in(known)
+            .keys_in(org)
             .filter(|key| {
                 let kind = HolderKind::of(key.issued.holder.actor());
                 key.revoked_at.is_none()
+                    && !self.bars(org.id, key.issued.id)
                     && kind.is_some_and(|kind| kinds.contains(&kind))
-                    && self.sees(authority, key.issued.environment)
-                    && filter.matches(self, known, key)
+                    && (!reach.test_only || key.issued.environment == Environment::Test)
+                    && filter.matches(self, org, key)
             })
             .collect();
         meant.sort_unstable_by_key(|key| (key.issued.created_at, key.issued.id));
         let mut selection = Selection::default();
         for key in meant {
             let id = key.issued.id;
-            match self.why_left_alone(authority, known, filter, key) {
-                Some(reason) => selection.left_alone.push((id, reason)),
-                None => selection.keys.push(id),
+            let owner_role = match key.issued.holder {
+                Holder::User { user, .. } => self.member_role(org.id, user),
+                Holder::Service { .. } | Holder::Entitlement { .. } => None,
+            };
+            if reach.except == Some(id) {
+                selection.left_alone.push((id, LeftAlone::OwnCredential));
+            } else if owner_role > Some(reach.up_to) {
+                selection.left_alone.push((id, LeftAlone::AboveOwnRole));
+            } else if self.works_elsewhere(key, org.id) {
+                selection.barred.push(id);
+            } else {
+                selection.keys.push(id);
             }
         }
-        Ok(selection)
-    }
-
-    fn why_left_alone(
-        &self,
-        authority: &Authority,
-        org: &Org,
-        filter: &RevocationFilter,
-        key: &ApiKey,
-    ) -> Option<LeftAlone> {
-        if authority.credential() == Some(key.issued.id) && !filter.include_self {
-            return Some(LeftAlone::OwnCredential);
-        }
-        let Holder::User { user, .. } = key.issued.holder else {
-            return None;
-        };
-        if self.member_role(org.id, user) > self.role_of(authority.actor, org.id) {
-            return Some(LeftAlone::AboveOwnRole);
-        }
-        (!self.is_only_in(user, org.id)).then_some(LeftAlone::InOtherOrganizations)
+        selection
     }
 
     pub(crate) fn decide_revoke_api_keys(
@@ -298,25 +342,35 @@ impl Directory {
             filter,
             expected_count,
         } = command;
-        let keys = self.select_for_revocation(authority, org, &filter)?.keys;
-        let count = keys.len();
-        if count > REVOKED_MAX {
+        let selection = self.select_for_revocation(authority, org, &filter)?;
+        let count = selection.count();
+        let is_named = count <= NAMED_MAX;
+        if !is_named && filter.scope.is_some() {
             return Err(Refusal::invalid(Field::Filter, Reason::TooManyKeys(count)));
         }
         if expected_count.is_some_and(|expected| expected != count) {
             return Err(Refusal::OtherCount(count));
         }
-        if keys.is_empty() {
+        if count == 0 {
             return Ok(None);
         }
         if self.known_org(org).revocations.contains_key(&revocation) {
             return Err(Refusal::Taken(Field::CredentialId));
         }
+        let unnamed = (!is_named).then(|| self.reach_of(authority, org, &filter));
+        let named = if is_named {
+            selection
+        } else {
+            Selection::default()
+        };
         Ok(Some(Event::ApiKeysRevoked(ApiKeysRevoked {
             org,
             revocation,
             filter,
-            keys,
+            count: count as u64,
+            keys: named.keys,
+            barred: named.barred,
+            unnamed,
         })))
     }
 
@@ -336,21 +390,31 @@ impl Directory {
             self.require(authority, org, kind.right())?;
         }
         let done = done.ok_or(Refusal::Unknown(Noun::Revocation))?;
-        let keys = self.restorable(org, done);
+        let (keys, barred) = (self.restorable(org, done), self.liftable(org, done));
         if done.undone_at.is_some() {
             return Ok(None);
         }
-        for id in &keys {
+        for id in keys.iter().chain(&barred) {
             self.check_revivable(authority, org, *id)?;
         }
         if now >= done.undo_until() {
             return Err(Refusal::TooLateToUndo);
         }
+        let count = keys.len() + barred.len();
+        let unnamed = count > NAMED_MAX;
+        let (keys, barred) = if unnamed {
+            (Vec::new(), Vec::new())
+        } else {
+            (keys, barred)
+        };
         Ok(Some(Event::ApiKeysRevocationUndone(
             ApiKeysRevocationUndone {
                 org,
                 revocation,
+                count: count as u64,
                 keys,
+                barred,
+                unnamed,
             },
         )))
     }
@@ -360,13 +424,16 @@ impl Directory {
         let is_restorable = |id: &&CredentialId| {
             let key = self.api_key(**id);
             let key = key.filter(|key| key.revoked_at.is_some() && self.has_holder(key));
-            key.is_some_and(|key| match key.issued.holder {
-                // Where somebody has come into another organisation since, the key would work there.
-                Holder::User { user, .. } => self.is_only_in(user, org),
-                Holder::Service { .. } | Holder::Entitlement { .. } => true,
-            })
+            // Where somebody has come into another organisation since, the key would work there.
+            key.is_some_and(|key| !self.works_elsewhere(key, org))
         };
         done.keys.iter().filter(is_restorable).copied().collect()
+    }
+
+    /// The keys that a revocation barred and whose secret was not replaced since.
+    fn liftable(&self, org: OrgId, done: &Revocation) -> Vec<CredentialId> {
+        let barred = done.barred.iter().copied();
+        barred.filter(|id| self.bars(org, *id)).collect()
     }
 
     fn check_revivable(
@@ -388,23 +455,45 @@ impl Directory {
         if key.scopes.is_none() && self.is_limited(authority) {
             return Err(Refusal::UnlimitedFromLimited);
         }
-        self.check_grantable(authority, org, &self.effective_scopes(key, org))?;
+        self.check_grantable(authority, org, &self.unbarred_scopes(key, org))?;
         self.check_within_own(authority, key)
     }
 
     pub(crate) fn apply_api_keys_revoked(&mut self, event: &ApiKeysRevoked, record: &Record) {
-        let at = record.at;
-        for id in &event.keys {
+        let (at, org) = (record.at, event.org);
+        let found = event.unnamed.map(|reach| {
+            let known = self.known_org(org);
+            let found = self.select(known, &event.filter, &reach);
+            assert_eq!(
+                found.count() as u64,
+                event.count,
+                "revocation {} means other keys than it did",
+                event.revocation
+            );
+            found
+        });
+        let (keys, barred) = match &found {
+            Some(found) => (&found.keys, &found.barred),
+            None => (&event.keys, &event.barred),
+        };
+        for id in keys {
             // Everything else stays as it is, so that it can be taken back.
             self.api_key_mut(*id).revoked_at = Some(at);
         }
-        let keys: BTreeSet<_> = event.keys.iter().copied().collect();
-        let revocations = &mut self.org_mut(event.org).revocations;
+        for id in barred {
+            self.bar(org, *id, at);
+        }
+        let keys: BTreeSet<_> = keys.iter().copied().collect();
+        let barred: BTreeSet<_> = barred.iter().copied().collect();
+        let revocations = &mut self.org_mut(org).revocations;
         for earlier in revocations.values_mut() {
             if at >= earlier.undo_until() {
                 earlier.keys.clear();
+                earlier.barred.clear();
             } else {
                 earlier.keys.retain(|id| !keys.contains(id));
+                // Its owner replaced the secret since, which is another's to give back.
+                earlier.barred.retain(|id| !barred.contains(id));
             }
         }
         let revocation = Revocation {
@@ -412,8 +501,9 @@ impl Directory {
             at,
             by: record.origin.actor,
             filter: event.filter.clone(),
-            count: event.keys.len(),
+            count: keys.len() + barred.len(),
             keys,
+            barred,
             undone_at: None,
         };
         revocations.insert(event.revocation, revocation);
@@ -424,15 +514,32 @@ impl Directory {
         event: &ApiKeysRevocationUndone,
         at: Timestamp,
     ) {
-        for id in &event.keys {
+        let org = event.org;
+        let found = event.unnamed.then(|| {
+            let done = &self.known_org(org).revocations[&event.revocation];
+            let found = (self.restorable(org, done), self.liftable(org, done));
+            assert_eq!(
+                (found.0.len() + found.1.len()) as u64,
+                event.count,
+                "the undo of revocation {} means other keys than it did",
+                event.revocation
+            );
+            found
+        });
+        let (keys, barred) = match &found {
+            Some((keys, barred)) => (keys, barred),
+            None => (&event.keys, &event.barred),
+        };
+        for id in keys {
             self.api_key_mut(*id).revoked_at = None;
         }
-        let revocation = self
-            .org_mut(event.org)
-            .revocations
-            .get_mut(&event.revocation);
+        for id in barred {
+            self.lift_bar(org, *id);
+        }
+        let revocation = self.org_mut(org).revocations.get_mut(&event.revocation);
         let revocation = revocation.expect("an event names a revocation that exists");
         revocation.undone_at = Some(at);
         revocation.keys.clear();
+        revocation.barred.clear();
     }
 }

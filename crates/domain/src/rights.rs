@@ -131,6 +131,7 @@ impl Directory {
     /// Whether a key may do this in an organisation: its holder may, and its scopes name it.
     pub fn key_holds(&self, key: &ApiKey, org: &Org, scope: &str) -> bool {
         key.names(scope)
+            && !self.bars(org.id, key.issued.id)
             && match key.issued.holder {
                 Holder::User { .. } | Holder::Service { .. } => {
                     self.has_right(key.issued.holder.actor(), org, scope)
@@ -150,6 +151,20 @@ impl Directory {
     /// The names of all that a key may do in an organisation, sorted. It copies nothing, because
     /// every verification asks for it.
     pub fn effective_scope_names<'d>(&'d self, key: &'d ApiKey, org: &'d Org) -> Vec<&'d str> {
+        if self.bars(org.id, key.issued.id) {
+            return Vec::new();
+        }
+        self.unbarred_scope_names(key, org)
+    }
+
+    /// All that a key could do in an organisation if it were not barred from it.
+    pub(crate) fn unbarred_scopes(&self, key: &ApiKey, org: OrgId) -> Scopes {
+        let org = self.org(org);
+        org.map(|org| scopes_of(&self.unbarred_scope_names(key, org)))
+            .unwrap_or_default()
+    }
+
+    fn unbarred_scope_names<'d>(&'d self, key: &'d ApiKey, org: &'d Org) -> Vec<&'d str> {
         match &key.scopes {
             Some(scopes) => {
                 let names = scopes.iter();
@@ -212,7 +227,8 @@ impl Directory {
         }
     }
 
-    /// Whether this authority may know that an organisation exists.
+    /// Whether this authority may know that an organisation exists. A key that is barred from it may
+    /// not, as if its owner were no member.
     ///
     /// # Errors
     /// [`Refusal::Unknown`], the same as for one that does not exist.
@@ -223,8 +239,9 @@ impl Directory {
                 self.role_of(actor, org).is_some()
             }
         };
+        let barred = authority.credential().is_some_and(|id| self.bars(org, id));
         self.org(org)
-            .filter(|_| inside)
+            .filter(|_| inside && !barred)
             .ok_or(Refusal::Unknown(Noun::Organization))
     }
 

@@ -490,6 +490,19 @@ pub(crate) fn steps() -> Vec<Submission> {
     };
     step(of(ada), hand_over.into());
     step(of(ada), EnableMember { org, user: bob }.into());
+    // Ada's keys work in her other organisation too, the services' nowhere else.
+    let revocation = keyledger_domain::id::RevocationId::from_bytes([3; 16]);
+    let revoke = RevokeApiKeys {
+        org,
+        revocation,
+        filter: RevocationFilter {
+            all: true,
+            ..RevocationFilter::default()
+        },
+        expected_count: None,
+    };
+    step(of(ada), revoke.into());
+    step(of(ada), UndoRevocation { org, revocation }.into());
 
     let numbered = (1..).zip(steps);
     numbered

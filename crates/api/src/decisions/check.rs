@@ -66,6 +66,8 @@ pub(crate) enum Check {
     UnlimitedFromLimited,
     /// What is made would outlive what makes it.
     BeyondOwnLifetime,
+    /// What is made would work in an organization in which the key that asks was revoked.
+    BeyondOwnOrganizations,
     /// What is made could be used where its maker may not.
     BeyondOwnNetworks,
     /// What is made could be used more often than its maker.
@@ -90,7 +92,10 @@ impl Check {
             Self::WrongSecret => {
                 "There is a key with this id, but what was shown is not its secret."
             }
-            Self::Revoked => "The key was revoked, or what held it was deleted.",
+            Self::Revoked => {
+                "The key was revoked, or what held it was deleted; or every organization in which its owner is \
+                 active has revoked it for itself."
+            }
             Self::Disabled => "The key, or the person behind it, is switched off.",
             Self::Expired => "The key's time is over.",
             Self::IpNotAllowed => "The key may not be used from this address.",
@@ -105,6 +110,9 @@ impl Check {
             Self::BeyondOwnRights => "Nobody gives a scope that they do not hold themselves.",
             Self::UnlimitedFromLimited => "A key with scopes neither makes nor takes one without.",
             Self::BeyondOwnLifetime => "Nothing outlives the credential that makes it.",
+            Self::BeyondOwnOrganizations => {
+                "Nothing works in an organization in which the key that makes it was revoked."
+            }
             Self::BeyondOwnNetworks => "Nothing is good where the key that makes it is not.",
             Self::BeyondOwnRateLimit => "Nothing is used more often than the key that makes it.",
             Self::LiveFromTest => "A test credential touches only what is in the test environment.",
@@ -195,6 +203,10 @@ impl Failed {
     pub(super) fn key(key: &ApiKey, why: NoGood, now: Timestamp, source: Option<IpAddr>) -> Self {
         match why {
             NoGood::NotFound => Self::lacking(Check::WrongSecret, Lack::Secret),
+            // Not the key itself: each organisation in which it could work has barred it.
+            NoGood::Ended(Ended::Revoked) if key.revoked_at.is_none() => {
+                Self::lacking(Check::Revoked, Lack::Unbarred)
+            }
             NoGood::Ended(Ended::Revoked) => Self::lacking(Check::Revoked, Lack::Unrevoked),
             // The key itself is on: the person behind it is off.
             NoGood::Ended(Ended::Disabled) if key.disabled_at.is_none() => Self::person_off(),
@@ -251,6 +263,9 @@ impl Failed {
             }
             Refusal::BeyondOwnLifetime => {
                 Self::lacking(Check::BeyondOwnLifetime, unless_old(Lack::NoEnd))
+            }
+            Refusal::BeyondOwnOrganizations => {
+                Self::lacking(Check::BeyondOwnOrganizations, Lack::Unbarred)
             }
             Refusal::BeyondOwnNetworks => Self::lacking(Check::BeyondOwnNetworks, Lack::NoNetworks),
             Refusal::BeyondOwnRateLimit => {

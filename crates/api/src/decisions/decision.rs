@@ -42,6 +42,8 @@ pub(crate) struct Decision {
     pub(crate) failed: Failed,
     /// Who asked, or, where what they showed was no good, whose it is.
     pub(crate) subject: Subject,
+    /// When its key was revoked, or barred from organisations.
+    pub(crate) ended_at: Box<[Timestamp]>,
     /// The organisations whose auditors may read it.
     pub(crate) readers: Box<[OrgId]>,
     pub(crate) had: Had,
@@ -149,6 +151,7 @@ impl Decision {
                 key: Some((key.issued.id, holder)),
                 org: None,
             },
+            ended_at: ended_at(directory, key),
             readers,
             had: Had::of_key(directory, key, now),
             ..nobody()
@@ -192,6 +195,10 @@ impl Decision {
                 key: known.key.map(|key| (key.issued.id, key.issued.holder)),
                 org: org.map(|org| org.id),
             },
+            ended_at: known
+                .key
+                .map(|key| ended_at(directory, key))
+                .unwrap_or_default(),
             readers: match org {
                 Some(org) => [org.id].into(),
                 None => readers_of(directory, actor),
@@ -256,7 +263,7 @@ impl Decision {
         let Some(lack) = self.failed.lack.clone() else {
             return Ok((None, true));
         };
-        let mut search = LossSearch::new(self.subject, lack);
+        let mut search = LossSearch::new(self.subject, lack).ended_at(self.ended_at.to_vec());
         for record in records {
             if let Some(record) = record?
                 && search.look(&record) == ControlFlow::Break(())
@@ -374,6 +381,11 @@ fn readers_of(directory: &Directory, actor: Actor) -> Box<[OrgId]> {
     orgs.map(|org| org.id).collect()
 }
 
+fn ended_at(directory: &Directory, key: &ApiKey) -> Box<[Timestamp]> {
+    let barred = directory.barred_from(key.issued.id).map(|(_, at)| at);
+    key.revoked_at.into_iter().chain(barred).collect()
+}
+
 /// Of somebody who was not known, but whose this is.
 fn nobody_but(directory: &Directory, actor: Actor) -> Decision {
     let nobody = nobody();
@@ -397,6 +409,7 @@ pub(super) fn nobody() -> Decision {
             key: None,
             org: None,
         },
+        ended_at: [].into(),
         readers: [].into(),
         had: Had::ALL,
         position: Position::ZERO,

@@ -349,6 +349,7 @@ pub async fn list_hygiene(
     let look = |directory: &Directory, org: &Org, key: &ApiKey| {
         let is_meant =
             key.revoked_at.is_none() && directory.sees(authority, key.issued.environment);
+        let is_meant = is_meant && !directory.bars(org.id, key.issued.id);
         let is_meant = is_meant && shared_keys::concerns(directory, org, key);
         let look = Look {
             app: &app,

@@ -206,6 +206,9 @@ pub enum Outcome {
     Kept,
     /// It is dead; that can be undone for an hour.
     Revoked,
+    /// It is dead in this organization, and works in the others in which its owner is active; that
+    /// can be undone for an hour.
+    BarredHere,
     /// A service holds it.
     HandedOver,
     /// It was asked for and not done; `reason` says why.
@@ -250,7 +253,7 @@ pub struct LeaversKeyView {
     /// Since when it is switched off.
     #[schema(value_type = Option<String>, format = DateTime)]
     disabled_at: Option<Timestamp>,
-    /// Whether its owner is in other organizations too, in which it goes on working.
+    /// Whether its owner is active in other organizations too, in which it goes on working.
     works_elsewhere: bool,
     /// What was done about it, where something was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -310,7 +313,8 @@ fn view(
     };
     let theirs = made_by == Actor::User(user) || issued.created_by == Actor::User(user);
     let of_another = matches!(issued.holder, Holder::User { user: owner, .. } if owner != user);
-    if !theirs || of_another || key.revoked_at.is_some() {
+    let is_dead = key.revoked_at.is_some() || directory.bars(org, issued.id);
+    if !theirs || of_another || is_dead {
         return None;
     }
     Some(LeaversKeyView {
@@ -329,7 +333,7 @@ fn view(
             .filter(|org| shared_keys::concerns(directory, org, key))
             .and_then(|_| app.usage().last_used_at(issued.id)),
         disabled_at: key.disabled_at,
-        works_elsewhere: relation == "owns" && !directory.is_only_in(user, org),
+        works_elsewhere: directory.works_elsewhere(key, org),
         outcome: None,
         service: None,
         reason: None,
@@ -341,9 +345,6 @@ pub(crate) const fn why(reason: LeftAlone) -> &'static str {
     match reason {
         LeftAlone::OwnCredential => "it is the credential that asks; include_self takes it too",
         LeftAlone::AboveOwnRole => "its owner's role is above the caller's",
-        LeftAlone::InOtherOrganizations => {
-            "its owner is in other organizations too, in which it goes on working"
-        }
     }
 }
 
@@ -469,8 +470,12 @@ impl App {
             let is_dead = directory
                 .api_key(*id)
                 .is_some_and(|key| key.revoked_at.is_some());
-            if is_dead {
-                view.outcome = Some(Outcome::Revoked);
+            if is_dead || directory.bars(org, *id) {
+                view.outcome = Some(if is_dead {
+                    Outcome::Revoked
+                } else {
+                    Outcome::BarredHere
+                });
                 continue;
             }
             view.outcome = Some(Outcome::LeftAlone);

@@ -276,8 +276,9 @@ pub struct ChangedMemberView {
 /// could act, their password, sessions and keys stop working at once, and the sessions end for good.
 /// The answer lists the live keys that they own or made. What `keys` asks for comes after it, as
 /// records of their own: a crash in between leaves them switched off and the keys as they were, and
-/// the same request again goes on. Keys of somebody who is in other organizations too are left
-/// alone, and services take over at most 1,000 at once.
+/// the same request again goes on. `revoke` ends all of them, however many, by one record; those of
+/// somebody who is active in other organizations too are `barred_here`: they end in this one. A
+/// service takes over at most 1,000 keys at once, and none that works elsewhere.
 ///
 /// # Errors
 /// 401, 403 for a role above one's own, 404, 409 for the last owner, 422.

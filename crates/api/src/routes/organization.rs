@@ -62,7 +62,7 @@ pub(crate) fn all<'d>(
     let authority = caller.authority();
     directory.require_anywhere(authority, right)?;
     let mut orgs: Vec<&Org> = directory
-        .orgs_of(authority.actor)
+        .orgs_open_to(authority)
         .filter(|org| directory.require(authority, org.id, right).is_ok())
         .collect();
     orgs.sort_unstable_by_key(|org| (org.created_at, &org.slug));

@@ -1,6 +1,6 @@
 //! `/v1/orgs/{org}/revocations`: many keys revoked by one event, and that taken back within an hour.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use actix_web::{HttpResponse, web};
@@ -9,7 +9,7 @@ use keyledger_domain::id::{EntitlementId, OrgId, RevocationId};
 use keyledger_domain::org::Org;
 use keyledger_domain::refusal::Noun;
 use keyledger_domain::revocation::{
-    HolderKind, LeftAlone, REVOKED_MAX, Revocation, RevocationFilter, RevokeApiKeys, Selection,
+    HolderKind, LeftAlone, NAMED_MAX, Revocation, RevocationFilter, RevokeApiKeys, Selection,
     UndoRevocation,
 };
 use keyledger_domain::scope::built_in;
@@ -32,8 +32,8 @@ use crate::routes::paging::behind;
 use crate::routes::{members, organization};
 use crate::usage::passage;
 
-/// The most keys that a preview names.
-const NAMED_MAX: usize = 100;
+/// The most keys that an answer lists.
+const LISTED_MAX: usize = 100;
 
 /// Which keys are to be revoked.
 #[derive(Deserialize, ToSchema)]
@@ -164,6 +164,29 @@ pub struct OwnerCount {
     count: usize,
 }
 
+/// What becomes of a key that is meant.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MeantOutcome {
+    /// It is good for nothing any more.
+    Revoked,
+    /// It is good for nothing in this organization any more, and goes on in the others in which its
+    /// owner is active.
+    BarredHere,
+}
+
+impl MeantOutcome {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Revoked => "it is dead everywhere",
+            Self::BarredHere => {
+                "it is dead in this organization, with every right it had here; its owner is active in \
+                 another organization, where it goes on working and only they or that organization can end it"
+            }
+        }
+    }
+}
+
 /// A key that is meant.
 #[derive(Serialize, ToSchema)]
 pub struct MeantKey {
@@ -176,6 +199,11 @@ pub struct MeantKey {
     /// When it was last used, as far as was counted.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
+    /// What becomes of it, in one word.
+    #[schema(example = "barred_here")]
+    outcome: MeantOutcome,
+    /// What becomes of it.
+    meaning: &'static str,
 }
 
 /// A key that is meant and left alone.
@@ -186,7 +214,7 @@ pub struct LeftAloneKey {
     /// Who holds it.
     owner: String,
     /// Why, in one word.
-    #[schema(value_type = String, example = "in_other_organizations")]
+    #[schema(value_type = String, example = "above_own_role")]
     code: LeftAlone,
     /// Why.
     reason: &'static str,
@@ -195,9 +223,12 @@ pub struct LeftAloneKey {
 /// What a revocation would come to.
 #[derive(Serialize, ToSchema)]
 pub struct RevocationPreview {
-    /// How many keys would end. Send it as `expected_count` to end these and no others.
+    /// How many keys would be dead in this organization. Send it as `expected_count` to end these and
+    /// no others.
     count: usize,
-    /// Whether they are more than one revocation ends.
+    /// How many of them go on working in other organizations.
+    barred_here_count: usize,
+    /// Whether they are too many for a filter with a scope; without one no number is too large.
     too_many: bool,
     /// Who holds them.
     owners: Vec<OwnerCount>,
@@ -206,7 +237,8 @@ pub struct RevocationPreview {
     last_used_at: Option<Timestamp>,
     /// How many of them were used in the last 24 hours.
     used_in_last_day: usize,
-    /// The first hundred of them, the oldest first.
+    /// The first hundred of them: those that go on working elsewhere before the others, the oldest
+    /// first.
     keys: Vec<MeantKey>,
     /// How many are meant and left alone.
     left_alone_count: usize,
@@ -223,7 +255,7 @@ fn words(actor: Option<Actor>) -> String {
 }
 
 fn left_alone(directory: &Directory, selection: &Selection) -> Vec<LeftAloneKey> {
-    let named = selection.left_alone.iter().take(NAMED_MAX);
+    let named = selection.left_alone.iter().take(LISTED_MAX);
     named
         .map(|(id, reason)| LeftAloneKey {
             id: id.to_string(),
@@ -234,13 +266,40 @@ fn left_alone(directory: &Directory, selection: &Selection) -> Vec<LeftAloneKey>
         .collect()
 }
 
+/// The first keys that are meant, those first that work on elsewhere: they are what somebody in an
+/// emergency has to think of.
+fn meant(app: &App, directory: &Directory, selection: &Selection) -> Vec<MeantKey> {
+    let barred = selection.barred.iter();
+    let barred = barred.map(|id| (id, MeantOutcome::BarredHere));
+    let ended = selection.keys.iter().map(|id| (id, MeantOutcome::Revoked));
+    let listed = barred.chain(ended).take(LISTED_MAX);
+    let view = |(id, outcome): (&CredentialId, MeantOutcome)| {
+        let issued = &directory.api_key(*id)?.issued;
+        Some(MeantKey {
+            id: id.to_string(),
+            preview: preview(issued.kind, issued.environment, issued.id),
+            owner: issued.holder.actor().to_string(),
+            last_used_at: app.usage().last_used_at(*id),
+            outcome,
+            meaning: outcome.words(),
+        })
+    };
+    listed.filter_map(view).collect()
+}
+
 impl RevocationPreview {
-    fn of(app: &App, directory: &Directory, selection: &Selection) -> Self {
+    fn of(
+        app: &App,
+        directory: &Directory,
+        filter: &RevocationFilter,
+        selection: &Selection,
+    ) -> Self {
         let last_used = |id: &CredentialId| app.usage().last_used_at(*id);
         let day_ago = Timestamp::from_micros(app.now().micros() - 86_400_000_000);
-        let used = selection.keys.iter().filter_map(last_used);
+        let all = selection.keys.iter().chain(&selection.barred);
+        let used = all.clone().filter_map(last_used);
         let mut owners: BTreeMap<Actor, usize> = BTreeMap::new();
-        for id in &selection.keys {
+        for id in all {
             if let Some(actor) = owner_of(directory, *id) {
                 *owners.entry(actor).or_default() += 1;
             }
@@ -250,23 +309,14 @@ impl RevocationPreview {
             name: holder_name(directory, actor),
             count,
         });
-        let named = selection.keys.iter().take(NAMED_MAX);
-        let keys = named.filter_map(|id| {
-            let issued = &directory.api_key(*id)?.issued;
-            Some(MeantKey {
-                id: id.to_string(),
-                preview: preview(issued.kind, issued.environment, issued.id),
-                owner: issued.holder.actor().to_string(),
-                last_used_at: last_used(id),
-            })
-        });
         Self {
-            count: selection.keys.len(),
-            too_many: selection.keys.len() > REVOKED_MAX,
+            count: selection.count(),
+            barred_here_count: selection.barred.len(),
+            too_many: filter.scope.is_some() && selection.count() > NAMED_MAX,
             owners: owners.collect(),
             last_used_at: used.clone().max(),
             used_in_last_day: used.filter(|at| *at >= day_ago).count(),
-            keys: keys.collect(),
+            keys: meant(app, directory, selection),
             left_alone_count: selection.left_alone.len(),
             left_alone: left_alone(directory, selection),
         }
@@ -310,7 +360,7 @@ pub struct RevocationView {
     by: String,
     /// Which keys were meant.
     filter: FilterView,
-    /// How many it ended.
+    /// How many it ended in this organization.
     count: usize,
     /// Until when it can be undone.
     #[schema(value_type = String, format = DateTime)]
@@ -349,6 +399,11 @@ impl RevocationView {
 pub struct MadeRevocation {
     #[serde(flatten)]
     revocation: RevocationView,
+    /// How many of the keys go on working in other organizations.
+    barred_here_count: usize,
+    /// What became of the first hundred: those that go on working elsewhere before the others, the
+    /// oldest first.
+    keys: Vec<MeantKey>,
     /// How many were meant and left alone.
     left_alone_count: usize,
     /// The first hundred of these.
@@ -363,6 +418,23 @@ pub enum RevocationAnswer {
     Made(MadeRevocation),
     /// It was a dry run, or the filter means no key.
     Preview(RevocationPreview),
+}
+
+/// What a revocation did, rather than what was to be seen before it was decided: somebody who saw the
+/// emergency coming may have made keys, or another organization, in between.
+fn done_by(directory: &Directory, org: OrgId, id: RevocationId, before: Selection) -> Selection {
+    let done = directory.org(org).and_then(|org| org.revocations.get(&id));
+    let Some(done) = done else { return before };
+    let in_order = |ids: &BTreeSet<CredentialId>| {
+        let mut keys: Vec<CredentialId> = ids.iter().copied().collect();
+        keys.sort_by_cached_key(|id| directory.api_key(*id).map(|key| key.issued.created_at));
+        keys
+    };
+    Selection {
+        keys: in_order(&done.keys),
+        barred: in_order(&done.barred),
+        left_alone: before.left_alone,
+    }
 }
 
 impl App {
@@ -386,9 +458,13 @@ fn note_rights(filter: &RevocationFilter) {
 ///
 /// Each kind of holder that the filter can mean takes its own right: `users:write`,
 /// `services:write`, `entitlements:write`. Left alone are keys of those whose role is above the
-/// caller's, keys of people who are in other organizations too, and the credential that asks. A
-/// service whose key was revoked stays, and `refresh` gives it a new one; so does a rotation to a
-/// person.
+/// caller's, and the credential that asks. It ends as many keys as are meant, all or none; only a
+/// filter with a scope means at most 6,000.
+///
+/// Keys of people who are active in other organizations too are `barred_here`: they are dead in this
+/// one, with every right that they had here, and nobody makes or takes over a key with them that works
+/// here. A service whose key was revoked stays, and `refresh` gives it a new one; so does a rotation to
+/// a person, of a key that was barred as well, if it is at once and asked for by password or session.
 ///
 /// # Errors
 /// 401, 403, 404, 409 when `expected_count` is another by now, 422.
@@ -423,7 +499,7 @@ pub async fn create_revocation(
         note_rights(&filter);
         let selection = directory.select_for_revocation(authority, org.id, &filter)?;
         if body.dry_run == Some(true) {
-            let preview = RevocationPreview::of(&app, &directory, &selection);
+            let preview = RevocationPreview::of(&app, &directory, &filter, &selection);
             return Ok(HttpResponse::Ok().json(preview));
         }
         (org.id, filter, selection, body.expected_count)
@@ -432,7 +508,7 @@ pub async fn create_revocation(
     let command = RevokeApiKeys {
         org,
         revocation,
-        filter,
+        filter: filter.clone(),
         expected_count,
     };
     let committed = app.execute(&caller, command).await?;
@@ -440,18 +516,26 @@ pub async fn create_revocation(
         let preview = RevocationPreview::of(
             &app,
             &app.directory(),
+            &filter,
             &Selection {
                 keys: Vec::new(),
+                barred: Vec::new(),
                 ..selection
             },
         );
         return Ok(answer::done(committed.position, &preview));
     }
+    let done = app.view_revocation(org, revocation)?;
+    let directory = app.directory();
+    let selection = done_by(&directory, org, revocation, selection);
     let view = MadeRevocation {
-        revocation: app.view_revocation(org, revocation)?,
+        revocation: done,
+        barred_here_count: selection.barred.len(),
+        keys: meant(&app, &directory, &selection),
         left_alone_count: selection.left_alone.len(),
-        left_alone: left_alone(&app.directory(), &selection),
+        left_alone: left_alone(&directory, &selection),
     };
+    drop(directory);
     Ok(answer::created(committed.position, &view))
 }
 

@@ -115,7 +115,8 @@ pub async fn read_user(app: web::Data<App>, caller: Caller) -> Result<HttpRespon
     };
     let directory = app.directory();
     let user = directory.user(id).ok_or(Refusal::CredentialEnded)?;
-    let organizations = directory.orgs_of(Actor::User(id)).filter_map(|org| {
+    let open = directory.orgs_open_to(caller.authority());
+    let organizations = open.filter_map(|org| {
         let role = *org.members.get(&id)?;
         Some(UserOrganization {
             slug: org.slug.to_string(),

@@ -75,6 +75,9 @@ pub struct UserKeyView {
     /// Since when it is revoked, by a revocation of many keys that can be undone.
     #[schema(value_type = Option<String>, format = DateTime)]
     revoked_at: Option<Timestamp>,
+    /// The slugs of the organizations that revoked it for themselves alone. A rotation at once, by
+    /// password or session, makes it good there again.
+    barred_from: Vec<String>,
     /// A rotation that is not over.
     rotation: Option<RotationView>,
 }
@@ -116,6 +119,10 @@ impl UserKeyView {
             rotated_at: api_key.rotated_at,
             disabled_at: api_key.disabled_at,
             revoked_at: api_key.revoked_at,
+            barred_from: directory
+                .barred_from(issued.id)
+                .filter_map(|(org, _)| Some(directory.org(org)?.slug.to_string()))
+                .collect(),
             rotation,
         })
     }

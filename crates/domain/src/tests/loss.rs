@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::loss::{Lack, Loss, LossSearch, Subject};
 use crate::member::{InvitationAccepted, MemberRemoved, MemberRoleChanged};
 use crate::offboarding::{MemberDisabled, MemberEnabled};
-use crate::revocation::{ApiKeysRevoked, RevocationFilter};
+use crate::revocation::{ApiKeysRevocationUndone, ApiKeysRevoked, Reach, RevocationFilter};
 use crate::role::Role;
 use crate::service::{ServiceChanged, ServiceDeleted};
 use crate::team::{TeamChanged, TeamDeleted, TeamMemberRemoved};
@@ -405,7 +405,10 @@ fn many_keys_at_once_and_one_that_lives_again() {
             org: org("acme"),
             revocation: revocation("leak"),
             filter: RevocationFilter::default(),
+            count: 2,
             keys,
+            barred: vec![],
+            unnamed: None,
         }))
     };
     let once = ended(world());
@@ -421,6 +424,82 @@ fn many_keys_at_once_and_one_that_lives_again() {
         max,
         Lack::Unrevoked,
     );
+}
+
+#[test]
+fn an_organisation_that_revoked_a_key_for_itself_took_its_rights() {
+    let barred = |world: World, unnamed: Option<Reach>| {
+        let named = unnamed.is_none();
+        world.given(Event::ApiKeysRevoked(ApiKeysRevoked {
+            org: org("acme"),
+            revocation: revocation("leak"),
+            filter: RevocationFilter {
+                owner: Some(Actor::User(user("max"))),
+                ..RevocationFilter::default()
+            },
+            count: 1,
+            keys: vec![],
+            barred: if named {
+                vec![credential("max/full")]
+            } else {
+                vec![]
+            },
+            unnamed,
+        }))
+    };
+    let before = world().after(
+        key("max/full"),
+        crate::org::CreateOrg {
+            org: org("other"),
+            slug: word("other"),
+            name: word("other"),
+        },
+    );
+    let reach = Reach {
+        up_to: Role::Owner,
+        test_only: false,
+        except: None,
+    };
+    let max = with_key(&before, "max/full");
+    let anywhere = Subject { org: None, ..max };
+    let once = barred(before.clone(), None);
+    took(once.clone(), max, right("services:write", Role::Manager));
+    took(once.clone(), max, Lack::Unbarred);
+    assert_eq!(found(&once, max, Lack::Unrevoked), None);
+    // In the other organisation it can do what an owner can.
+    assert_eq!(
+        found(&once, anywhere, right("services:write", Role::Manager)),
+        None
+    );
+    let undone = once
+        .clone()
+        .given(Event::ApiKeysRevocationUndone(ApiKeysRevocationUndone {
+            org: org("acme"),
+            revocation: revocation("leak"),
+            count: 1,
+            keys: vec![],
+            barred: vec![credential("max/full")],
+            unnamed: false,
+        }));
+    assert_eq!(
+        found(&undone, max, right("services:write", Role::Manager)),
+        None
+    );
+    assert_eq!(found(&undone, max, Lack::Unbarred), None);
+    let renewed = once.after(password("max"), rotate("max/full"));
+    assert_eq!(
+        found(&renewed, max, right("services:write", Role::Manager)),
+        None
+    );
+    // One of very many is known by when it was.
+    let unnamed = barred(before, Some(reach));
+    assert_eq!(found(&unnamed, max, Lack::Unbarred), None);
+    let (org, id) = (org("acme"), credential("max/full"));
+    let at = unnamed.directory.barred_at(org, id).unwrap();
+    let mut search = LossSearch::new(max, Lack::Unbarred).ended_at(vec![at]);
+    let newest = unnamed.records.last().unwrap();
+    assert_eq!(search.look(newest), ControlFlow::Break(()));
+    assert_eq!(search.found(false).unwrap().position, newest.position);
 }
 
 #[test]

@@ -659,7 +659,7 @@ fn check_orgs(d: &Directory) {
             assert_eq!(d.rights_of(Actor::User(*user), org), Scopes::default());
         }
         for revocation in org.revocations.values() {
-            assert!(revocation.keys.len() <= revocation.count);
+            assert!(revocation.keys.len() + revocation.barred.len() <= revocation.count);
         }
         for user in org.members.keys() {
             assert!(d.users[user].orgs.contains(id));
@@ -787,6 +787,10 @@ fn check_keys(d: &Directory) {
                 assert!(secret.version < key.secret.version && secret.sealed.is_none());
             }
             None => {}
+        }
+        for (org, _) in d.barred_from(*id) {
+            assert_eq!(d.effective_scopes(key, org), Scopes::default());
+            assert!(matches!(key.issued.holder, Holder::User { .. }));
         }
         for org in d.orgs.values() {
             let held = d.effective_scopes(key, org.id);

@@ -20,7 +20,7 @@ use super::form::{self, Form};
 use super::head::HeadV1;
 use super::part::{
     ActivationV1, ActorV1, DigestV1, DisabledForV1, GrantV1, HolderKindV1, KeyLabelV1, NetV1,
-    NewApiKeyV1, NewApiKeyV2, RateLimitV1, RegistrationV1, RevocationFilterV1, RoleV1,
+    NewApiKeyV1, NewApiKeyV2, RateLimitV1, ReachV1, RegistrationV1, RevocationFilterV1, RoleV1,
     ScopeEntryV1,
 };
 use super::{Depth, PREFIX_BYTES, Parsed, Persons, Stored, table};
@@ -294,6 +294,7 @@ fn shapes() -> BTreeMap<String, String> {
         ("DisabledForV1", DisabledForV1::SHAPE),
         ("HolderKindV1", HolderKindV1::SHAPE),
         ("RevocationFilterV1", RevocationFilterV1::SHAPE),
+        ("ReachV1", ReachV1::SHAPE),
     ];
     let events = table::ALL
         .iter()

@@ -12,7 +12,7 @@ use keyledger_domain::user_key::{UserKeyCreated, UserKeyRenamed, UserKeyRevoked}
 use crate::record::form::{CommitmentBytes, Fault, Open, Revision, event, form};
 use crate::record::part::{
     ActivationV1, DigestV1, DisabledForV1, KeyLabelV1, NetV1, NewApiKeyV1, NewApiKeyV2,
-    RateLimitV1, RevocationFilterV1,
+    RateLimitV1, ReachV1, RevocationFilterV1,
 };
 
 event! {
@@ -120,19 +120,76 @@ event! {
 }
 
 event! {
-    ApiKeysRevoked as ApiKeysRevokedV1 {
+    ApiKeysRevoked as ApiKeysRevokedV2 {
         org: [u8; 16],
         revocation: [u8; 16],
         filter: RevocationFilterV1,
+        count: u64,
         keys: Vec<[u8; 9]>,
+        barred: Vec<[u8; 9]>,
+        unnamed: Option<ReachV1>,
+    }
+}
+
+form! {
+    struct ApiKeysRevokedV1 {
+        pub(crate) org: [u8; 16],
+        pub(crate) revocation: [u8; 16],
+        pub(crate) filter: RevocationFilterV1,
+        pub(crate) keys: Vec<[u8; 9]>,
+    }
+}
+
+impl Revision for ApiKeysRevokedV1 {
+    type Event = ApiKeysRevoked;
+
+    // Then every key was named, and one that worked elsewhere was left alone.
+    fn restore(self, actor: Actor, open: &mut dyn Open) -> Result<ApiKeysRevoked, Fault> {
+        let next = ApiKeysRevokedV2 {
+            org: self.org,
+            revocation: self.revocation,
+            filter: self.filter,
+            count: self.keys.len() as u64,
+            keys: self.keys,
+            barred: Vec::new(),
+            unnamed: None,
+        };
+        next.restore(actor, open)
     }
 }
 
 event! {
-    ApiKeysRevocationUndone as ApiKeysRevocationUndoneV1 {
+    ApiKeysRevocationUndone as ApiKeysRevocationUndoneV2 {
         org: [u8; 16],
         revocation: [u8; 16],
+        count: u64,
         keys: Vec<[u8; 9]>,
+        barred: Vec<[u8; 9]>,
+        unnamed: bool,
+    }
+}
+
+form! {
+    struct ApiKeysRevocationUndoneV1 {
+        pub(crate) org: [u8; 16],
+        pub(crate) revocation: [u8; 16],
+        pub(crate) keys: Vec<[u8; 9]>,
+    }
+}
+
+impl Revision for ApiKeysRevocationUndoneV1 {
+    type Event = ApiKeysRevocationUndone;
+
+    fn restore(self, actor: Actor, open: &mut dyn Open) -> Result<ApiKeysRevocationUndone, Fault> {
+        let next = ApiKeysRevocationUndoneV2 {
+            org: self.org,
+            revocation: self.revocation,
+            count: self.keys.len() as u64,
+            keys: self.keys,
+            barred: Vec::new(),
+            unnamed: false,
+        };
+        next.restore(actor, open)
     }
 }
 

@@ -15,7 +15,7 @@ use keyledger_domain::id::{
     SessionId, TeamId, UserId,
 };
 use keyledger_domain::key_use::NetworkTag;
-use keyledger_domain::revocation::{HolderKind, RevocationFilter};
+use keyledger_domain::revocation::{HolderKind, Reach, RevocationFilter};
 use keyledger_domain::scope::{Access, ScopeEntry};
 use keyledger_domain::text::{Description, DisplayName, Email, Handle, Slug};
 use keyledger_domain::user::Registration;
@@ -655,6 +655,35 @@ impl Part for RevocationFilter {
             environment: Part::give(form.is_test)?,
             kind: Part::give(form.kind)?,
             include_self: form.include_self,
+        })
+    }
+}
+
+form! {
+    /// What decides besides the filter which keys a revocation means.
+    struct ReachV1 {
+        pub(crate) up_to: RoleV1,
+        pub(crate) test_only: bool,
+        pub(crate) except: Option<[u8; 9]>,
+    }
+}
+
+impl Part for Reach {
+    type Form = ReachV1;
+
+    fn keep(&self) -> ReachV1 {
+        ReachV1 {
+            up_to: self.up_to.keep(),
+            test_only: self.test_only,
+            except: self.except.keep(),
+        }
+    }
+
+    fn give(form: ReachV1) -> Result<Self, Fault> {
+        Ok(Self {
+            up_to: Part::give(form.up_to)?,
+            test_only: form.test_only,
+            except: Part::give(form.except)?,
         })
     }
 }

@@ -131,8 +131,11 @@ table! {
     34 ApiKeyFirstUsed [keys::ApiKeyFirstUsedV1 = 1];
     35 ApiKeyNetworkFirstSeen [keys::ApiKeyNetworkFirstSeenV1 = 1];
     36 OrgPolicyChanged [orgs::OrgPolicyChangedV1 = 1];
-    37 ApiKeysRevoked [keys::ApiKeysRevokedV1 = 1];
-    38 ApiKeysRevocationUndone [keys::ApiKeysRevocationUndoneV1 = 1];
+    37 ApiKeysRevoked [keys::ApiKeysRevokedV2 = 2, keys::ApiKeysRevokedV1 = 1];
+    38 ApiKeysRevocationUndone [
+        keys::ApiKeysRevocationUndoneV2 = 2,
+        keys::ApiKeysRevocationUndoneV1 = 1
+    ];
     39 MemberDisabled [members::MemberDisabledV1 = 1];
     40 MemberEnabled [members::MemberEnabledV1 = 1];
     41 UserKeyHandedOver [services::UserKeyHandedOverV1 = 1];

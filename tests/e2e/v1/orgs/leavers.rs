@@ -165,7 +165,7 @@ fn a_key_is_handed_over_and_goes_on_working() {
 }
 
 #[test]
-fn keys_that_work_elsewhere_are_left_alone() {
+fn keys_that_work_elsewhere_end_here() {
     // In acme and in an organisation of their own.
     let person = world().person("manager");
     let theirs = world().with_key(&person.key);
@@ -183,13 +183,20 @@ fn keys_that_work_elsewhere_are_left_alone() {
     let key = only(&offboarding["keys"], "name", "own");
     assert_eq!(
         (&key["outcome"], &key["works_elsewhere"]),
-        (&json!("left_alone"), &json!(true))
+        (&json!("barred_here"), &json!(true))
     );
     theirs
         .get(&format!("/v1/orgs/{elsewhere}/members"))
         .expect(200);
     theirs.get("/v1/orgs/acme/members").expect(404);
-    assert_eq!(verdict(&person.key)["code"], "disabled");
+    assert_eq!(verdict(&person.key)["code"], "revoked");
+    // Switching them on again wakes none of what was stolen.
+    world()
+        .owner()
+        .patch(&member(person.slug()), &json!({ "disabled": false }))
+        .expect(200);
+    theirs.get("/v1/orgs/acme/members").expect(404);
+    assert_eq!(verdict(&person.key)["code"], "revoked");
 }
 
 #[test]

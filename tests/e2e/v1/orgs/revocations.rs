@@ -1,9 +1,9 @@
 //! `/v1/orgs/{org}/revocations`.
 
 use keyledger_tests::INVALID_TOKEN;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::world::{make_key, world};
+use crate::world::{make_key, unique, world};
 
 const REVOCATIONS: &str = "/v1/orgs/acme/revocations";
 
@@ -132,4 +132,115 @@ fn a_manager_leaves_an_owners_keys_alone() {
     assert_eq!(done.member("count"), json!(0));
     assert_eq!(done.member("left_alone")[0]["code"], "above_own_role");
     world().with_key(&owner.key).get("/v1/me").expect(200);
+}
+
+fn code_of(gateway: &str, key: &str) -> Value {
+    let body = json!({ "key": key });
+    let told = world().with_key(gateway).post("/v1/keys/verify", &body);
+    told.expect(200).member("code")
+}
+
+#[test]
+fn an_organisation_of_its_own_is_no_shield_for_a_stolen_key() {
+    let (org, owner) = world().other_org();
+    let as_owner = world().with_key(&owner.key);
+    let manager = world().person_in(&org, &as_owner, "manager");
+    let members = format!("/v1/orgs/{org}/members");
+    let services = format!("/v1/orgs/{org}/services");
+    let gateway = as_owner
+        .post(&services, &json!({ "name": "Gateway" }))
+        .expect(201)
+        .string("key");
+    let thief = world().with_key(&manager.key);
+    let lair = thief
+        .post("/v1/workspaces", &json!({ "name": unique("Lair") }))
+        .expect(201)
+        .string("slug");
+    assert_eq!(code_of(&gateway, &manager.key), "valid");
+    let path = format!("/v1/orgs/{org}/revocations");
+    let meant = json!({ "filter": { "owner": manager.slug() }, "dry_run": true });
+    let dry = as_owner.post(&path, &meant).expect(200);
+    assert_eq!(
+        (dry.member("count"), dry.member("barred_here_count")),
+        (json!(1), json!(1))
+    );
+    let meant = json!({ "filter": { "owner": manager.slug() }, "expected_count": 1 });
+    let done = as_owner.post(&path, &meant).expect(201);
+    assert_eq!(done.member("left_alone_count"), json!(0));
+    let told = &done.member("keys")[0];
+    assert_eq!(told["outcome"], "barred_here");
+    assert!(
+        told["meaning"]
+            .as_str()
+            .is_some_and(|words| words.starts_with("it is dead in this organization"))
+    );
+    // Here it is as good as dead: to the gateway, and to this API.
+    assert_eq!(code_of(&gateway, &manager.key), "revoked");
+    let undo = format!("{path}/{}/undo", done.string("id"));
+    thief.get(&members).expect(404);
+    thief.post(&undo, &json!({})).expect(404);
+    thief
+        .post(&services, &json!({ "name": "Backdoor" }))
+        .expect(404);
+    thief
+        .post(&format!("{services}/gateway/refresh"), &json!({}))
+        .expect(404);
+    thief
+        .get(&format!("/v1/events?organization={org}"))
+        .expect(404);
+    let details = thief.get("/v1/user").expect(200);
+    assert!(!details.contains(&org), "{details:?}");
+    // It makes no key that would work here, and is told why.
+    let refused = thief
+        .post("/user/keys", &json!({ "handle": "fresh" }))
+        .expect(403);
+    let decision = as_owner
+        .get(&format!("/v1/decisions/{}", refused.string("decision")))
+        .expect(200)
+        .json();
+    assert_eq!(decision["check"], "beyond_own_organizations");
+    assert_eq!(decision["event"]["type"], "ApiKeysRevoked");
+    // Elsewhere it goes on, and its owner sees where it does not.
+    thief.get(&format!("/v1/orgs/{lair}/members")).expect(200);
+    let themselves = world().anonymous().basic(&manager.email, &manager.password);
+    let seen = themselves.get("/user/keys/own").expect(200);
+    assert_eq!(seen.member("barred_from"), json!([org]));
+    as_owner.post(&undo, &json!({})).expect(200);
+    assert_eq!(code_of(&gateway, &manager.key), "valid");
+    thief.get(&members).expect(200);
+    // Without the other organisation it would have been revoked altogether.
+    as_owner.post(&path, &meant).expect(201);
+    themselves
+        .post("/user/keys/own/rotate", &json!({}))
+        .expect(200);
+    thief.get("/v1/me").expect_401(INVALID_TOKEN);
+    let seen = themselves.get("/user/keys/own").expect(200);
+    assert_eq!(seen.member("barred_from"), json!([]));
+    assert_eq!(code_of(&gateway, &seen.string("token")), "valid");
+}
+
+#[test]
+fn an_organisation_that_has_switched_the_owner_off_is_no_other() {
+    let (org, owner) = world().other_org();
+    let as_owner = world().with_key(&owner.key);
+    let person = world().person_in(&org, &as_owner, "manager");
+    let theirs = world().with_key(&person.key);
+    let second = theirs
+        .post("/v1/workspaces", &json!({ "name": unique("Second") }))
+        .expect(201)
+        .string("slug");
+    let theirs_too = world().person_in(&second, &theirs, "owner");
+    let off = json!({ "disabled": true });
+    world()
+        .with_key(&theirs_too.key)
+        .patch(
+            &format!("/v1/orgs/{second}/members/{}", person.slug()),
+            &off,
+        )
+        .expect(200);
+    let path = format!("/v1/orgs/{org}/revocations");
+    let meant = json!({ "filter": { "owner": person.slug() } });
+    let done = as_owner.post(&path, &meant).expect(201);
+    assert_eq!(done.member("keys")[0]["outcome"], "revoked");
+    theirs.get("/v1/me").expect_401(INVALID_TOKEN);
 }
