@@ -244,3 +244,36 @@ fn an_organisation_that_has_switched_the_owner_off_is_no_other() {
     assert_eq!(done.member("keys")[0]["outcome"], "revoked");
     theirs.get("/v1/me").expect_401(INVALID_TOKEN);
 }
+
+#[test]
+fn what_barred_a_key_that_works_nowhere_any_more_is_told() {
+    let (org, owner) = world().other_org();
+    let as_owner = world().with_key(&owner.key);
+    let person = world().person_in(&org, &as_owner, "manager");
+    let theirs = world().with_key(&person.key);
+    let second = theirs
+        .post("/v1/workspaces", &json!({ "name": unique("Second") }))
+        .expect(201)
+        .string("slug");
+    let heir = world().person_in(&second, &theirs, "owner");
+    let meant = json!({ "filter": { "owner": person.slug() } });
+    let done = as_owner
+        .post(&format!("/v1/orgs/{org}/revocations"), &meant)
+        .expect(201);
+    assert_eq!(done.member("barred_here_count"), json!(1));
+    theirs.get("/v1/me").expect(200);
+    world()
+        .with_key(&heir.key)
+        .delete(&format!("/v1/orgs/{second}/members/{}", person.slug()))
+        .expect(204);
+    let refused = theirs.get("/v1/me").expect_401(INVALID_TOKEN);
+    let decision = as_owner
+        .get(&format!("/v1/decisions/{}", refused.string("decision")))
+        .expect(200)
+        .json();
+    assert_eq!(decision["check"], "revoked");
+    assert_eq!(decision["event"]["type"], "ApiKeysRevoked");
+    let position = decision["event"]["position"].as_u64();
+    let position = position.expect("a position").to_string();
+    assert_eq!(done.header("Keyledger-Position"), Some(position.as_str()));
+}
