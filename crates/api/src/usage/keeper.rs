@@ -1,7 +1,8 @@
 //! The thread that brings what was counted to the disk, and keeps what lies there within bounds.
 //!
-//! A death loses what was counted since the last flush: two seconds, and a moment. Nothing waits for
-//! this thread, and nothing stops when its disk does.
+//! A death loses what was counted since the last flush: two seconds, and a moment; up to ten where a
+//! hundred thousand keys are used at once, because writing them must not take the core from those who
+//! verify. Nothing waits for this thread, and nothing stops when its disk does.
 
 use std::io;
 use std::sync::Arc;
@@ -21,6 +22,10 @@ use crate::usage::Usage;
 
 /// How often what was counted is written and flushed.
 const FLUSH_PAUSE: Duration = Duration::from_secs(2);
+/// The same where there is much to write.
+const FLUSH_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// How many times as long as it took to write is rested then: it takes a twentieth of a core.
+const RESTS_A_WRITE: u32 = 20;
 /// After how many flushes old counts are folded: some five minutes.
 const FLUSHES_A_FOLD: u32 = 150;
 /// After how many folds it is looked which keys are long gone: some hours.
@@ -71,6 +76,7 @@ impl UsageKeeper {
                     failed: false,
                 };
                 let mut flushes = 0_u32;
+                let mut pause = FLUSH_PAUSE;
                 loop {
                     if flushes.is_multiple_of(FLUSHES_A_FOLD) {
                         keeping.fold();
@@ -79,9 +85,11 @@ impl UsageKeeper {
                         keeping.sweep();
                     }
                     flushes = flushes.wrapping_add(1);
-                    let ended = stopped.recv_timeout(FLUSH_PAUSE);
+                    let ended = stopped.recv_timeout(pause);
                     runtime.block_on(keeping.tell());
+                    let begun = keeping.parts.clock.now();
                     keeping.write();
+                    pause = pause_after(begun, keeping.parts.clock.now());
                     if !matches!(ended, Err(RecvTimeoutError::Timeout)) {
                         return;
                     }
@@ -98,6 +106,14 @@ impl UsageKeeper {
             tracing::error!("the keeper of the usage counters panicked");
         }
     }
+}
+
+/// How long to rest after a write from one instant to another.
+fn pause_after(begun: Timestamp, ended: Timestamp) -> Duration {
+    let took = ended.micros().saturating_sub(begun.micros());
+    let took = Duration::from_micros(u64::try_from(took).unwrap_or_default());
+    took.saturating_mul(RESTS_A_WRITE)
+        .clamp(FLUSH_PAUSE, FLUSH_PAUSE_MAX)
 }
 
 struct Keeping {
@@ -200,4 +216,25 @@ impl Keeping {
 /// Whether something that was at `at` is longer ago than `seconds`.
 fn is_past(at: Option<Timestamp>, seconds: u64, now: Timestamp) -> bool {
     at.is_some_and(|at| at.plus_seconds(seconds) < now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_much_to_write_rests_longer() {
+        let at = Timestamp::from_micros(1_800_000_000_000_000);
+        for (took_micros, pause_millis) in [
+            (0, 2_000),
+            (20_000, 2_000),
+            (200_000, 4_000),
+            (3_000_000, 10_000),
+            (-5, 2_000),
+        ] {
+            let ended = Timestamp::from_micros(at.micros() + took_micros);
+            let pause = Duration::from_millis(pause_millis);
+            assert_eq!(pause_after(at, ended), pause, "{took_micros}");
+        }
+    }
 }
