@@ -4,7 +4,7 @@
 //! the last element of `Forwarded` (RFC 7239 §4). So the list is read from the right, as long as
 //! what stands there is a listed proxy; the first that is none is the client. What is left of it
 //! the client may have written itself: no address there is believed. In `Forwarded` it must be well
-//! written all the same (see [`forwarded`]), since its quotes reach over what stands behind.
+//! written all the same (see `forwarded.rs`), since its quotes reach over what stands behind.
 
 mod forwarded;
 
