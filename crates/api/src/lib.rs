@@ -41,6 +41,7 @@ mod retrievable;
 pub mod routes;
 pub mod server;
 pub mod setup_code;
+mod step_back;
 mod throttles;
 pub mod tls;
 pub mod usage;

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::problem::Problem;
+use crate::step_back::step_back;
 
 /// How long a place without a job keeps what lies ready for the next.
 const REST_AFTER: Duration = Duration::from_secs(2);
@@ -87,6 +88,7 @@ fn wait<D>(queue: &Mutex<Receiver<Job<D>>>) -> Result<Job<D>, RecvTimeoutError> 
 
 /// Does one job after the other until the last [`Places`] is gone.
 fn work_off<D: Desk>(queue: &Mutex<Receiver<Job<D>>>) {
+    step_back();
     let mut desk = D::default();
     loop {
         // Where somebody else waits with the lock, there is no job either.

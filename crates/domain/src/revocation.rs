@@ -7,7 +7,7 @@
 //! which environment, and what members are. What a scope means may change, so a filter with a scope
 //! always names its keys.
 //!
-//! A person's key that works in other organisations too is [barred](crate::bar) from this one.
+//! A person's key that works in other organisations too is barred (`bar.rs`) from this one.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! The thread that brings what was counted to the disk, and keeps what lies there within bounds.
 //!
-//! A death loses what was counted since the last flush: two seconds, and a moment; up to ten where a
-//! hundred thousand keys are used at once, because writing them must not take the core from those who
-//! verify. Nothing waits for this thread, and nothing stops when its disk does.
+//! A death loses what was counted since the last flush: two seconds, and a moment; ten and the time it takes
+//! to write where a hundred thousand keys are used at once, because writing them must not take the core from
+//! those who verify. Nothing waits for this thread, and nothing stops when its disk does.
 
 use std::io;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use ring::rand::SystemRandom;
 use tokio::task::JoinSet;
 
 use crate::app::Lookups;
+use crate::step_back::step_back;
 use crate::usage::Usage;
 
 /// How often what was counted is written and flushed.
@@ -71,6 +72,7 @@ impl UsageKeeper {
         let thread = thread::Builder::new()
             .name("usage".to_owned())
             .spawn(move || {
+                step_back();
                 let mut keeping = Keeping {
                     parts,
                     failed: false,
