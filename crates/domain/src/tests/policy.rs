@@ -133,22 +133,7 @@ fn the_strictest_organisation_of_a_person_decides() {
         password("mia"), create("mia/new") => happens("UserKeyCreated");
         password("gus"), create("gus/new") => too_late(after(HOUR));
     }
-    let invited = Event::MemberInvited(crate::member::MemberInvited {
-        org: org("globex"),
-        invitation: invitation("mia"),
-        email: email("mia").into(),
-        role: Member,
-        token: credential("invite"),
-        digest: digest("come in"),
-        expires_at: after(HOUR),
-    });
-    let accepted = Event::InvitationAccepted(crate::member::InvitationAccepted {
-        org: org("globex"),
-        invitation: invitation("mia"),
-        user: user("mia"),
-        registered: None,
-    });
-    table! { world.given(invited).given(accepted);
+    table! { mia_joins_globex(world);
         password("mia"), create("mia/new") => too_late(after(HOUR));
     }
 }
@@ -224,8 +209,8 @@ fn what_lies_idle_is_switched_off_by_the_server_alone() {
     }
 }
 
-/// mia comes into globex, where gus demands this of keys.
-fn with_globex(demanded: OrgPolicyChanged) -> World {
+/// Globex takes mia in.
+fn mia_joins_globex(world: World) -> World {
     let invited = Event::MemberInvited(crate::member::MemberInvited {
         org: org("globex"),
         invitation: invitation("mia"),
@@ -241,8 +226,12 @@ fn with_globex(demanded: OrgPolicyChanged) -> World {
         user: user("mia"),
         registered: None,
     });
-    let world = world().given(invited).given(accepted);
-    world.given(Event::OrgPolicyChanged(demanded))
+    world.given(invited).given(accepted)
+}
+
+/// mia comes into globex, where gus demands this of keys.
+fn with_globex(demanded: OrgPolicyChanged) -> World {
+    mia_joins_globex(world()).given(Event::OrgPolicyChanged(demanded))
 }
 
 /// All that somebody can demand who wants others to do without keys.

@@ -1,11 +1,17 @@
 //! `/v1/orgs/{org}/revocations`.
 
-use keyledger_tests::INVALID_TOKEN;
+use keyledger_tests::{Client, INVALID_TOKEN};
 use serde_json::{Value, json};
 
 use crate::world::{make_key, unique, world};
 
 const REVOCATIONS: &str = "/v1/orgs/acme/revocations";
+
+/// The slug of an organisation that somebody makes for themself.
+fn org_of_their_own(client: &Client) -> String {
+    let made = client.post("/v1/workspaces", &json!({ "name": unique("Second") }));
+    made.expect(201).string("slug")
+}
 
 #[test]
 fn an_empty_body_revokes_nothing() {
@@ -152,10 +158,7 @@ fn an_organisation_of_its_own_is_no_shield_for_a_stolen_key() {
         .expect(201)
         .string("key");
     let thief = world().with_key(&manager.key);
-    let lair = thief
-        .post("/v1/workspaces", &json!({ "name": unique("Lair") }))
-        .expect(201)
-        .string("slug");
+    let lair = org_of_their_own(&thief);
     assert_eq!(code_of(&gateway, &manager.key), "valid");
     let path = format!("/v1/orgs/{org}/revocations");
     let meant = json!({ "filter": { "owner": manager.slug() }, "dry_run": true });
@@ -225,10 +228,7 @@ fn an_organisation_that_has_switched_the_owner_off_is_no_other() {
     let as_owner = world().with_key(&owner.key);
     let person = world().person_in(&org, &as_owner, "manager");
     let theirs = world().with_key(&person.key);
-    let second = theirs
-        .post("/v1/workspaces", &json!({ "name": unique("Second") }))
-        .expect(201)
-        .string("slug");
+    let second = org_of_their_own(&theirs);
     let theirs_too = world().person_in(&second, &theirs, "owner");
     let off = json!({ "disabled": true });
     world()
@@ -251,10 +251,7 @@ fn what_barred_a_key_that_works_nowhere_any_more_is_told() {
     let as_owner = world().with_key(&owner.key);
     let person = world().person_in(&org, &as_owner, "manager");
     let theirs = world().with_key(&person.key);
-    let second = theirs
-        .post("/v1/workspaces", &json!({ "name": unique("Second") }))
-        .expect(201)
-        .string("slug");
+    let second = org_of_their_own(&theirs);
     let heir = world().person_in(&second, &theirs, "owner");
     let meant = json!({ "filter": { "owner": person.slug() } });
     let done = as_owner
