@@ -21,8 +21,8 @@ use keyledger_domain::text::{Description, DisplayName, Email, Handle, Slug};
 use keyledger_domain::user::Registration;
 use keyledger_domain::user_key::KeyLabel;
 use keyledger_domain::{
-    Actor, ClientName, CredentialId, Digest, Environment, PasswordHash, Personal, RateLimit, Role,
-    Scope, Scopes, SealedSecret, Timestamp,
+    Actor, ClientName, CredentialId, Digest, Environment, PasswordHash, Personal, RateLimit,
+    RedirectUri, Resource, Role, Scope, Scopes, SealedSecret, Timestamp,
 };
 
 use crate::record::EncodeError;
@@ -119,7 +119,15 @@ macro_rules! text_parts {
     };
 }
 
-text_parts!(Slug, Handle, DisplayName, Description, Scope);
+text_parts!(
+    Slug,
+    Handle,
+    DisplayName,
+    Description,
+    Scope,
+    RedirectUri,
+    Resource
+);
 
 impl Part for CredentialId {
     type Form = [u8; 9];
