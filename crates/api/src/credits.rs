@@ -25,7 +25,10 @@ impl Purse {
     /// Of the entitlement that holds a key, if its uses are counted.
     pub(crate) fn of(directory: &Directory, key: &ApiKey) -> Option<Self> {
         let token = match key.issued.holder {
-            Holder::User { .. } | Holder::Service { .. } => return None,
+            Holder::User { .. }
+            | Holder::Service { .. }
+            | Holder::Client { .. }
+            | Holder::Delegate { .. } => return None,
             Holder::Entitlement { entitlement, .. } => entitlement,
         };
         let credits = directory.entitlement(token)?.credits?;

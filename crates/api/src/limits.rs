@@ -85,7 +85,10 @@ impl Bound {
             return Some(Self { name, limit });
         }
         let org = match key.issued.holder {
-            Holder::Service { org, .. } | Holder::Entitlement { org, .. } => directory.org(org)?,
+            Holder::Service { org, .. }
+            | Holder::Entitlement { org, .. }
+            | Holder::Client { org, .. }
+            | Holder::Delegate { org, .. } => directory.org(org)?,
             Holder::User { user, .. } => {
                 let mut orgs = directory.orgs_of(Actor::User(user));
                 match request.match_info().get("org") {

@@ -243,6 +243,12 @@ impl From<Refusal> for Problem {
             | Refusal::AboveOwnRole(_)
             | Refusal::RoleFromLimited
             | Refusal::UsersOnly
+            | Refusal::ClientsOnly
+            | Refusal::GrantTypeNotAllowed
+            | Refusal::ScopeNotAllowed(_)
+            | Refusal::ResourceNotAllowed
+            | Refusal::RedirectUriNotAllowed
+            | Refusal::InvalidGrant
             | Refusal::PasswordNeeded => with(StatusCode::FORBIDDEN).because(denial),
             Refusal::Invalid { field, reason } => Self::field(field.as_str(), reason.to_string()),
             // The server draws the id; a caller who meets a draw that was taken tries again.
@@ -258,6 +264,7 @@ impl From<Refusal> for Problem {
             | Refusal::KeyWorksElsewhere
             | Refusal::OtherCount(_)
             | Refusal::TooLateToUndo
+            | Refusal::PublicClient
             | Refusal::NoRotationToUndo => with(StatusCode::CONFLICT),
         }
     }

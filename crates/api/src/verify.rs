@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use keyledger_domain::api_key::{Ended, Holder, Shown};
 use keyledger_domain::directory::Directory;
-use keyledger_domain::id::{EntitlementId, KeyId, ServiceId, UserId};
+use keyledger_domain::id::{ClientId, EntitlementId, KeyId, ServiceId, UserId};
 use keyledger_domain::org::Org;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::text::{Email, Slug};
@@ -43,7 +43,7 @@ pub enum Code {
 /// Who holds a key.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Owner<'d> {
-    /// `user`, `service` or `entitlement`.
+    /// `user`, `service`, `entitlement` or `client`.
     #[schema(example = "service")]
     pub r#type: &'static str,
     /// Its identifier.
@@ -70,6 +70,8 @@ pub enum OwnerId {
     Service(ServiceId),
     /// An entitlement token's.
     Entitlement(EntitlementId),
+    /// An OAuth client's.
+    Client(ClientId),
 }
 
 impl<'d> Owner<'d> {
@@ -83,7 +85,7 @@ impl<'d> Owner<'d> {
             name: None,
         };
         Some(match holder {
-            Holder::User { user, .. } => {
+            Holder::User { user, .. } | Holder::Delegate { user, .. } => {
                 let user = directory.user(user)?;
                 let email = user.email.known().map(Email::as_str);
                 let slug = user.slug.known().map(Slug::as_str);
@@ -107,6 +109,13 @@ impl<'d> Owner<'d> {
                     ..owner("entitlement", OwnerId::Entitlement(token.id))
                 }
             }
+            Holder::Client { client, .. } => {
+                let client = directory.client(client)?;
+                Self {
+                    name: Some(client.settings.name.as_str()),
+                    ..owner("client", OwnerId::Client(client.id))
+                }
+            }
         })
     }
 }
@@ -121,6 +130,8 @@ pub enum VerifiedId {
     Service(ServiceId),
     /// An entitlement token.
     Entitlement(EntitlementId),
+    /// An access token.
+    AccessToken(CredentialId),
 }
 
 /// The answer to a verification.
@@ -308,6 +319,7 @@ pub(crate) fn verify<'d>(
         Holder::User { key, .. } => VerifiedId::Key(key),
         Holder::Service { service, .. } => VerifiedId::Service(service),
         Holder::Entitlement { entitlement, .. } => VerifiedId::Entitlement(entitlement),
+        Holder::Client { .. } | Holder::Delegate { .. } => VerifiedId::AccessToken(key.issued.id),
     };
     let verdict = Verdict {
         valid: true,
@@ -354,7 +366,10 @@ fn common_orgs<'d>(
     let (user, org) = match key.issued.holder {
         Holder::User { user, .. } => (Some(user), None),
         // The holder may be gone; the organisation still tells its own people what became of it.
-        Holder::Service { org, .. } | Holder::Entitlement { org, .. } => (None, Some(org)),
+        Holder::Service { org, .. }
+        | Holder::Entitlement { org, .. }
+        | Holder::Client { org, .. }
+        | Holder::Delegate { org, .. } => (None, Some(org)),
     };
     let of_user = user
         .map(|user| directory.orgs_of(Actor::User(user)))

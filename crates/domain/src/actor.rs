@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::credential::CredentialId;
-use crate::id::{EntitlementId, PersonId, RequestId, ServiceId, SessionId, UserId};
+use crate::id::{ClientId, EntitlementId, PersonId, RequestId, ServiceId, SessionId, UserId};
 use crate::personal::Personal;
 
 /// Who acts. Plain data: that the caller really is this actor is proved in the API crate.
@@ -25,6 +25,8 @@ pub enum Actor {
     Service(ServiceId),
     /// An entitlement token, which acts for nobody but itself.
     Entitlement(EntitlementId),
+    /// An OAuth client that acts for itself, not for a person.
+    Client(ClientId),
 }
 
 /// As people read it.
@@ -40,6 +42,7 @@ enum Tagged {
     User(UserId),
     Service(ServiceId),
     Entitlement(EntitlementId),
+    Client(ClientId),
 }
 
 /// As a snapshot holds it.
@@ -50,6 +53,7 @@ enum Plain {
     User(UserId),
     Service(ServiceId),
     Entitlement(EntitlementId),
+    Client(ClientId),
 }
 
 impl Serialize for Actor {
@@ -77,7 +81,9 @@ impl Actor {
     pub fn person(self) -> PersonId {
         match self {
             Self::User(user) => user.into(),
-            Self::System | Self::Service(_) | Self::Entitlement(_) => PersonId::NOBODY,
+            Self::System | Self::Service(_) | Self::Entitlement(_) | Self::Client(_) => {
+                PersonId::NOBODY
+            }
         }
     }
 }
@@ -89,6 +95,7 @@ impl fmt::Display for Actor {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Service(id) => write!(f, "service:{id}"),
             Self::Entitlement(id) => write!(f, "entitlement:{id}"),
+            Self::Client(id) => write!(f, "client:{id}"),
         }
     }
 }
@@ -109,6 +116,12 @@ pub enum Proof {
         /// Which of its secrets was shown: one in its grace opens less, one that a rotation has
         /// ended meanwhile opens nothing.
         version: u32,
+    },
+    /// An OAuth client that named itself, and showed its secret if it has one. It opens the token
+    /// endpoint and nothing else (RFC 6749 §2.3).
+    Client {
+        /// The public id of the secret; `None` for a public client, which has none to show.
+        secret: Option<CredentialId>,
     },
 }
 
@@ -132,6 +145,7 @@ impl Authority {
     pub const fn credential(&self) -> Option<CredentialId> {
         match self.proof {
             Proof::Credential { id, .. } => Some(id),
+            Proof::Client { secret } => secret,
             Proof::Own | Proof::Password | Proof::Session(_) => None,
         }
     }
@@ -141,7 +155,7 @@ impl Authority {
     pub const fn is_password_backed(&self) -> bool {
         match self.proof {
             Proof::Password | Proof::Session(_) => true,
-            Proof::Own | Proof::Credential { .. } => false,
+            Proof::Own | Proof::Credential { .. } | Proof::Client { .. } => false,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::credential::{CredentialId, CredentialKind, Environment};
 use crate::digest::{Digest, SealedSecret};
 use crate::directory::Directory;
 use crate::event::{Event, Record};
-use crate::id::{EntitlementId, KeyId, OrgId, ServiceId, UserId};
+use crate::id::{ClientId, EntitlementId, KeyId, OrgId, ServiceId, UserId};
 use crate::personal::Personal;
 use crate::rate_limit::{RateLimit, is_wider};
 use crate::refusal::{Field, Noun, Reason, Refusal};
@@ -52,15 +52,33 @@ pub enum Holder {
         /// The token.
         entitlement: EntitlementId,
     },
+    /// An OAuth client that acts for itself, by an access token.
+    Client {
+        /// Its organisation.
+        org: OrgId,
+        /// The client.
+        client: ClientId,
+    },
+    /// A person for whom an OAuth client acts, by an access token. It reaches nothing outside of the
+    /// client's organisation, whatever else the person is in.
+    Delegate {
+        /// The client's organisation.
+        org: OrgId,
+        /// The person.
+        user: UserId,
+        /// The tokens that belong together.
+        family: CredentialId,
+    },
 }
 
 impl Holder {
     /// Who acts when the key is shown.
     pub const fn actor(self) -> Actor {
         match self {
-            Self::User { user, .. } => Actor::User(user),
+            Self::User { user, .. } | Self::Delegate { user, .. } => Actor::User(user),
             Self::Service { service, .. } => Actor::Service(service),
             Self::Entitlement { entitlement, .. } => Actor::Entitlement(entitlement),
+            Self::Client { client, .. } => Actor::Client(client),
         }
     }
 }
@@ -241,6 +259,7 @@ impl ApiKey {
             Holder::User { .. } => CredentialKind::UserKey,
             Holder::Service { .. } => CredentialKind::ServiceKey,
             Holder::Entitlement { .. } => CredentialKind::EntitlementToken,
+            Holder::Client { .. } | Holder::Delegate { .. } => CredentialKind::AccessToken,
         };
         Self {
             issued: Issued {
@@ -460,6 +479,8 @@ impl Directory {
                 Holder::Service { org, .. } | Holder::Entitlement { org, .. } => {
                     self.require_visible(authority, org).is_ok()
                 }
+                // Nobody rotates a token or switches it off: its client and its family are.
+                Holder::Client { .. } | Holder::Delegate { .. } => false,
             };
             near && self.sees(authority, key.issued.environment) && self.has_holder(key)
         };
@@ -474,6 +495,9 @@ impl Directory {
             }
             Holder::Entitlement { org, .. } => {
                 self.require(authority, org, built_in::ENTITLEMENTS_WRITE)?;
+            }
+            Holder::Client { .. } | Holder::Delegate { .. } => {
+                return Err(Refusal::Unknown(Noun::Key));
             }
         }
         Ok(key)
@@ -713,7 +737,9 @@ impl Directory {
                 }
                 self.check_grantable(authority, org, &self.effective_scopes(key, org))?;
             }
-            Holder::Entitlement { org, .. } => {
+            Holder::Entitlement { org, .. }
+            | Holder::Client { org, .. }
+            | Holder::Delegate { org, .. } => {
                 self.check_grantable(authority, org, &self.effective_scopes(key, org))?;
             }
         }
@@ -729,6 +755,14 @@ impl Directory {
         self.check_outlived(authority, key.expires_at)?;
         self.check_networks(authority, &key.allowed_cidrs)?;
         self.check_rate_limit(authority, key.rate_limit)
+    }
+
+    /// Whether nothing limits what the authority showed but its scopes: for what it makes that has no
+    /// end, no networks and no rate of its own.
+    pub(crate) fn check_unbounded(&self, authority: &Authority) -> Result<(), Refusal> {
+        self.check_outlived(authority, None)?;
+        self.check_networks(authority, &[])?;
+        self.check_rate_limit(authority, None)
     }
 
     /// Checks that whoever makes a key gives nothing that they do not hold.
@@ -768,9 +802,13 @@ impl Directory {
         Ok(())
     }
 
-    /// Whether a key, living or dead, or an open invitation has this public id.
+    /// Whether a key, living or dead, an open invitation, or anything of OAuth has this public id.
     pub(crate) fn is_credential_taken(&self, id: CredentialId) -> bool {
-        self.api_key(id).is_some() || self.invitation_by_token(id).is_some()
+        self.api_key(id).is_some()
+            || self.invitation_by_token(id).is_some()
+            || self.client_secrets.contains_key(&id)
+            || self.authorization_code(id).is_some()
+            || self.family(id).is_some()
     }
 
     /// Whether what holds a key is there: a person's key that was not deleted, a service, a token.
@@ -781,6 +819,7 @@ impl Directory {
             Holder::Entitlement { entitlement, .. } => {
                 self.entitlement(entitlement).map(|token| token.credential)
             }
+            Holder::Client { .. } | Holder::Delegate { .. } => None,
         };
         held == Some(key.issued.id)
     }

@@ -20,6 +20,16 @@ impl Directory {
         !self.barred.is_empty() && self.barred_at(org, id).is_some()
     }
 
+    /// Whether a key is good in this organisation at all: not where it was revoked, and a token nowhere
+    /// but where its client is.
+    pub fn reaches(&self, key: &ApiKey, org: OrgId) -> bool {
+        let is_own = match key.issued.holder {
+            Holder::Client { org: own, .. } | Holder::Delegate { org: own, .. } => own == org,
+            Holder::User { .. } | Holder::Service { .. } | Holder::Entitlement { .. } => true,
+        };
+        is_own && !self.bars(org, key.issued.id)
+    }
+
     /// Since when a key is barred from an organisation.
     pub fn barred_at(&self, org: OrgId, id: CredentialId) -> Option<Timestamp> {
         self.barred.get(&id)?.get(&org).copied()
@@ -32,11 +42,14 @@ impl Directory {
     }
 
     /// The organisations in which this authority may act: those of its actor, without those that the
-    /// key which was shown is barred from.
+    /// key which was shown does not reach.
     pub fn orgs_open_to(&self, authority: &Authority) -> impl Iterator<Item = &Org> {
         let shown = authority.credential();
+        let shown = shown.map(|id| self.api_key(id));
         let orgs = self.orgs_of(authority.actor);
-        orgs.filter(move |org| shown.is_none_or(|id| !self.bars(org.id, id)))
+        orgs.filter(move |org| {
+            shown.is_none_or(|key| key.is_some_and(|key| self.reaches(key, org.id)))
+        })
     }
 
     /// Whether a key would be good in another organisation than this one. One in which its owner is

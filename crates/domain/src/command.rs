@@ -1,9 +1,13 @@
 //! Everything that can be asked for, and the one place where it is decided.
 
+use crate::access_token::{IssueClientToken, RevokeAccessToken};
 use crate::actor::Authority;
 use crate::api_key::{
     ActivateApiKey, RestrictApiKey, RevealApiKey, RotateApiKey, SwitchApiKey, UndoApiKeyRotation,
 };
+use crate::authorization_code::{IssueAuthorizationCode, RedeemAuthorizationCode};
+use crate::client::{ChangeClient, DeleteClient, RegisterClient, RotateClientSecret, SwitchClient};
+use crate::consent::RevokeConsent;
 use crate::credits::ChangeCredits;
 use crate::directory::Directory;
 use crate::entitlement::{CreateEntitlement, RevokeEntitlement};
@@ -22,6 +26,7 @@ use crate::service::{ChangeService, CreateService, DeleteService};
 use crate::session::{EndSession, StartSession};
 use crate::team::{ChangeTeam, CreateTeam, DeleteTeam, PlaceInTeam};
 use crate::time::Timestamp;
+use crate::token_family::{RefreshTokens, RevokeTokenFamily};
 use crate::user::ChangePassword;
 use crate::user_key::{CreateUserKey, RenameUserKey, RevokeUserKey};
 
@@ -83,6 +88,18 @@ commands! {
     DisableMember,
     EnableMember,
     HandOverUserKey,
+    RegisterClient,
+    ChangeClient,
+    DeleteClient,
+    SwitchClient,
+    RotateClientSecret,
+    IssueAuthorizationCode,
+    RedeemAuthorizationCode,
+    IssueClientToken,
+    RefreshTokens,
+    RevokeTokenFamily,
+    RevokeAccessToken,
+    RevokeConsent,
 }
 
 /// Decides a command: what happens, nothing because it is so already, or why not.
@@ -144,5 +161,21 @@ pub fn decide(
         Command::DisableMember(c) => directory.decide_disable_member(authority, c),
         Command::EnableMember(c) => directory.decide_enable_member(authority, c),
         Command::HandOverUserKey(c) => directory.decide_hand_over_user_key(authority, c),
+        Command::RegisterClient(c) => directory.decide_register_client(authority, c),
+        Command::ChangeClient(c) => directory.decide_change_client(authority, c),
+        Command::DeleteClient(c) => directory.decide_delete_client(authority, c),
+        Command::SwitchClient(c) => directory.decide_switch_client(authority, c),
+        Command::RotateClientSecret(c) => directory.decide_rotate_client_secret(authority, c, now),
+        Command::IssueAuthorizationCode(c) => {
+            directory.decide_issue_authorization_code(authority, c)
+        }
+        Command::RedeemAuthorizationCode(c) => {
+            directory.decide_redeem_authorization_code(authority, c, now)
+        }
+        Command::IssueClientToken(c) => directory.decide_issue_client_token(authority, c, now),
+        Command::RefreshTokens(c) => directory.decide_refresh_tokens(authority, c, now),
+        Command::RevokeTokenFamily(c) => directory.decide_revoke_token_family(authority, c),
+        Command::RevokeAccessToken(c) => directory.decide_revoke_access_token(authority, c),
+        Command::RevokeConsent(c) => directory.decide_revoke_consent(authority, c),
     }
 }

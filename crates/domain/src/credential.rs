@@ -39,6 +39,14 @@ pub enum CredentialKind {
     EntitlementToken,
     /// `iv`: an invitation, good for joining one organisation once.
     Invitation,
+    /// `cs`: the secret of a confidential OAuth client.
+    ClientSecret,
+    /// `ac`: an authorization code, good once and for a minute.
+    AuthorizationCode,
+    /// `at`: an access token.
+    AccessToken,
+    /// `rt`: a refresh token.
+    RefreshToken,
 }
 
 impl CredentialKind {
@@ -49,6 +57,10 @@ impl CredentialKind {
             Self::ServiceKey => "sv",
             Self::EntitlementToken => "et",
             Self::Invitation => "iv",
+            Self::ClientSecret => "cs",
+            Self::AuthorizationCode => "ac",
+            Self::AccessToken => "at",
+            Self::RefreshToken => "rt",
         }
     }
 
@@ -58,6 +70,10 @@ impl CredentialKind {
             b"sv" => Some(Self::ServiceKey),
             b"et" => Some(Self::EntitlementToken),
             b"iv" => Some(Self::Invitation),
+            b"cs" => Some(Self::ClientSecret),
+            b"ac" => Some(Self::AuthorizationCode),
+            b"at" => Some(Self::AccessToken),
+            b"rt" => Some(Self::RefreshToken),
             _ => None,
         }
     }

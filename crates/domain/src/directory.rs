@@ -1,16 +1,23 @@
 //! The whole state, and the one fold that makes it out of the records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ahash::HashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::access_token::Audience;
 use crate::actor::Actor;
 use crate::api_key::{ApiKey, Holder};
+use crate::authorization_code::AuthorizationCode;
+use crate::client::Client;
+use crate::consent::Consent;
 use crate::credential::CredentialId;
 use crate::entitlement::Entitlement;
 use crate::event::{Event, Record};
-use crate::id::{EntitlementId, InvitationId, KeyId, OrgId, ServiceId, SessionId, UserId};
+use crate::expiry::Expiring;
+use crate::id::{
+    ClientId, EntitlementId, InvitationId, KeyId, OrgId, ServiceId, SessionId, UserId,
+};
 use crate::key_use::KeyUse;
 use crate::org::Org;
 use crate::position::Position;
@@ -19,6 +26,7 @@ use crate::session::Session;
 use crate::target::Target;
 use crate::text::{Email, Slug};
 use crate::time::Timestamp;
+use crate::token_family::TokenFamily;
 use crate::user::User;
 use crate::user_key::UserKey;
 
@@ -49,6 +57,20 @@ pub struct Directory {
     pub(crate) enabled_at: HashMap<CredentialId, Timestamp>,
     /// The keys that were revoked for some organisations alone, for which, and since when.
     pub(crate) barred: HashMap<CredentialId, BTreeMap<OrgId, Timestamp>>,
+    pub(crate) clients: HashMap<ClientId, Client>,
+    pub(crate) clients_of_orgs: HashMap<OrgId, BTreeSet<ClientId>>,
+    /// Whose secret it is, of every secret that a client still has.
+    pub(crate) client_secrets: HashMap<CredentialId, ClientId>,
+    pub(crate) consents: HashMap<UserId, BTreeMap<ClientId, Consent>>,
+    /// The codes that are open, and those that were redeemed a little while ago.
+    pub(crate) codes: HashMap<CredentialId, AuthorizationCode>,
+    pub(crate) families: HashMap<CredentialId, TokenFamily>,
+    /// Where the record stands that ended all tokens of a person that were given before it.
+    pub(crate) families_ended: HashMap<UserId, Position>,
+    /// For which servers a token is, of those that are not for this one.
+    pub(crate) audiences: HashMap<CredentialId, Audience>,
+    /// What is to be taken out, and when at the earliest.
+    pub(crate) expiring: BTreeSet<(Timestamp, Expiring)>,
 }
 
 impl Directory {
@@ -188,6 +210,22 @@ impl Directory {
             Event::MemberDisabled(e) => vec![e.org],
             Event::MemberEnabled(e) => vec![e.org],
             Event::UserKeyHandedOver(e) => vec![e.org],
+            Event::ClientRegistered(e) => vec![e.org],
+            Event::ClientChanged(e) => vec![e.org],
+            Event::ClientDeleted(e) => vec![e.org],
+            Event::ClientDisabled(e) => vec![e.org],
+            Event::ClientEnabled(e) => vec![e.org],
+            Event::ClientSecretRotated(e) => vec![e.org],
+            Event::AuthorizationCodeIssued(e) => vec![e.org],
+            Event::AuthorizationCodeRedeemed(e) => vec![e.org],
+            Event::ClientTokenIssued(e) => vec![e.org],
+            Event::TokensRefreshed(e) => vec![e.org],
+            Event::TokenFamilyRevoked(e) => vec![e.org],
+            Event::AccessTokenRevoked(e) => vec![e.org],
+            Event::ConsentRevoked(e) => {
+                let org = self.client(e.client).map(|client| client.org);
+                org.into_iter().collect()
+            }
         }
     }
 
@@ -214,7 +252,8 @@ impl Directory {
             Some(Holder::User { key, .. }) => Target::Key(key),
             Some(Holder::Service { service, .. }) => Target::Service(service),
             Some(Holder::Entitlement { entitlement, .. }) => Target::Entitlement(entitlement),
-            None => Target::Credential(id),
+            Some(Holder::Client { client, .. }) => Target::Client(client),
+            Some(Holder::Delegate { .. }) | None => Target::Credential(id),
         };
         match event {
             Event::OrgCreated(e) => Target::Organization(e.org),
@@ -258,6 +297,19 @@ impl Directory {
             Event::MemberDisabled(e) => Target::User(e.user),
             Event::MemberEnabled(e) => Target::User(e.user),
             Event::UserKeyHandedOver(e) => Target::Service(e.service),
+            Event::ClientRegistered(e) => Target::Client(e.client),
+            Event::ClientChanged(e) => Target::Client(e.client),
+            Event::ClientDeleted(e) => Target::Client(e.client),
+            Event::ClientDisabled(e) => Target::Client(e.client),
+            Event::ClientEnabled(e) => Target::Client(e.client),
+            Event::ClientSecretRotated(e) => Target::Client(e.client),
+            Event::AuthorizationCodeIssued(e) => Target::Client(e.client),
+            Event::AuthorizationCodeRedeemed(e) => Target::Client(e.client),
+            Event::ClientTokenIssued(e) => Target::Client(e.client),
+            Event::TokensRefreshed(e) => Target::Client(e.client),
+            Event::TokenFamilyRevoked(e) => Target::Client(e.client),
+            Event::AccessTokenRevoked(e) => Target::Client(e.client),
+            Event::ConsentRevoked(e) => Target::Client(e.client),
         }
     }
 
@@ -278,7 +330,7 @@ impl Directory {
         match &record.event {
             Event::OrgCreated(e) => self.apply_org_created(e, record),
             Event::ScopeAdded(e) => self.apply_scope_added(e),
-            Event::PasswordChanged(e) => self.apply_password_changed(e),
+            Event::PasswordChanged(e) => self.apply_password_changed(e, record),
             Event::MemberAdded(e) => self.apply_member_added(e, at),
             Event::MemberInvited(e) => self.apply_member_invited(e, record.origin.actor),
             Event::InvitationAccepted(e) => self.apply_invitation_accepted(e, at),
@@ -320,6 +372,23 @@ impl Directory {
             Event::MemberDisabled(e) => self.apply_member_disabled(*e, at),
             Event::MemberEnabled(e) => self.apply_member_enabled(*e),
             Event::UserKeyHandedOver(e) => self.apply_user_key_handed_over(e, record),
+            Event::ClientRegistered(e) => self.apply_client_registered(e, record),
+            Event::ClientChanged(e) => self.apply_client_changed(e),
+            Event::ClientDeleted(e) => self.apply_client_deleted(*e),
+            Event::ClientDisabled(e) => self.apply_client_disabled(*e, at),
+            Event::ClientEnabled(e) => self.apply_client_enabled(*e),
+            Event::ClientSecretRotated(e) => self.apply_client_secret_rotated(*e, at),
+            Event::AuthorizationCodeIssued(e) => self.apply_authorization_code_issued(e, record),
+            Event::AuthorizationCodeRedeemed(e) => {
+                self.apply_authorization_code_redeemed(e, record);
+            }
+            Event::ClientTokenIssued(e) => self.apply_client_token_issued(e, record),
+            Event::TokensRefreshed(e) => self.apply_tokens_refreshed(e, record),
+            Event::TokenFamilyRevoked(e) => self.apply_token_family_revoked(*e),
+            Event::AccessTokenRevoked(e) => self.apply_access_token_revoked(*e, at),
+            Event::ConsentRevoked(e) => self.apply_consent_revoked(*e),
         }
+        // Only now: what was decided was decided while it was still there.
+        self.expire(at);
     }
 }

@@ -5,11 +5,18 @@
 
 use serde::Serialize;
 
+use crate::access_token::{AccessTokenRevoked, ClientTokenIssued};
 use crate::actor::Origin;
 use crate::api_key::{
     ApiKeyActivated, ApiKeyDisabled, ApiKeyEnabled, ApiKeyRestricted, ApiKeyRevealed,
     ApiKeyRotated, ApiKeyRotationUndone,
 };
+use crate::authorization_code::{AuthorizationCodeIssued, AuthorizationCodeRedeemed};
+use crate::client::{
+    ClientChanged, ClientDeleted, ClientDisabled, ClientEnabled, ClientRegistered,
+    ClientSecretRotated,
+};
+use crate::consent::ConsentRevoked;
 use crate::credits::EntitlementCreditsChanged;
 use crate::entitlement::{EntitlementCreated, EntitlementRevoked};
 use crate::id::OrgId;
@@ -28,6 +35,7 @@ use crate::service::{ServiceChanged, ServiceCreated, ServiceDeleted};
 use crate::session::{SessionEnded, SessionStarted};
 use crate::team::{TeamChanged, TeamCreated, TeamDeleted, TeamMemberAdded, TeamMemberRemoved};
 use crate::time::Timestamp;
+use crate::token_family::{TokenFamilyRevoked, TokensRefreshed};
 use crate::user::PasswordChanged;
 use crate::user_key::{UserKeyCreated, UserKeyRenamed, UserKeyRevoked};
 
@@ -117,4 +125,17 @@ events! {
     MemberDisabled,
     MemberEnabled,
     UserKeyHandedOver,
+    ClientRegistered,
+    ClientChanged,
+    ClientDeleted,
+    ClientDisabled,
+    ClientEnabled,
+    ClientSecretRotated,
+    AuthorizationCodeIssued,
+    AuthorizationCodeRedeemed,
+    ClientTokenIssued,
+    TokensRefreshed,
+    TokenFamilyRevoked,
+    AccessTokenRevoked,
+    ConsentRevoked,
 }

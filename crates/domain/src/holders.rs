@@ -23,7 +23,8 @@ impl Directory {
     /// All keys of a holder, dead or alive; none of one who is not there.
     pub fn keys_of(&self, holder: Actor) -> impl Iterator<Item = &ApiKey> {
         let (user, only): (_, Option<CredentialId>) = match holder {
-            Actor::System => (None, None),
+            // Tokens are no keys that anybody holds: they are made and end by themselves.
+            Actor::System | Actor::Client(_) => (None, None),
             Actor::User(id) => (self.user(id), None),
             Actor::Service(id) => (None, self.service(id).map(|service| service.credential)),
             Actor::Entitlement(id) => (None, self.entitlement(id).map(|token| token.credential)),

@@ -94,6 +94,10 @@ id! {
     RevocationId
 }
 id! {
+    /// An OAuth client (RFC 6749 §1.1); its text is the `client_id`.
+    ClientId
+}
+id! {
     /// One HTTP request, as told in `X-Request-Id` and in the record it led to.
     RequestId
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::actor::{Actor, Authority};
-use crate::credential::CredentialId;
+use crate::credential::{CredentialId, CredentialKind};
 use crate::directory::Directory;
 use crate::event::Event;
 use crate::refusal::{Noun, Refusal};
@@ -104,7 +104,10 @@ impl Directory {
     /// What noting a use would add, asked by the server before it submits the command.
     pub fn is_news(&self, note: &NoteApiKeyUse) -> bool {
         match (self.key_use(note.id), note.network) {
-            (None, _) => self.api_key(note.id).is_some(),
+            // Tokens come and go by the million; what is done with them is told of their client.
+            (None, _) => self
+                .api_key(note.id)
+                .is_some_and(|key| key.issued.kind != CredentialKind::AccessToken),
             (Some(_), None) => false,
             (Some(known), Some(network)) => {
                 known.networks.len() < NETWORKS_MAX && !known.networks.contains(&network)

@@ -18,16 +18,21 @@
 //! | [`RateLimit`], [`Credits`](credits::Credits) | how often a key may be used; how many times at all |
 //! | [`Plaintext`] | a secret in clear; it never reaches a command, an event or a record |
 
+pub mod access_token;
 pub mod actor;
 pub mod api_key;
+pub mod authorization_code;
 mod bar;
+pub mod client;
 pub mod command;
+pub mod consent;
 pub mod credential;
 pub mod credits;
 pub mod digest;
 pub mod directory;
 pub mod entitlement;
 pub mod event;
+pub mod expiry;
 pub mod holders;
 pub mod id;
 pub mod key_use;
@@ -48,12 +53,14 @@ pub mod role;
 pub mod scope;
 pub mod service;
 pub mod session;
+pub mod signing;
 pub mod target;
 pub mod team;
 #[cfg(test)]
 mod tests;
 pub mod text;
 pub mod time;
+pub mod token_family;
 pub mod uri;
 pub mod user;
 pub mod user_key;

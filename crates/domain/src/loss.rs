@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::access_token::NewAccessToken;
 use crate::actor::Actor;
 use crate::api_key::{Activation, ApiKeyRotated, Holder, NewApiKey, admits};
 use crate::credential::{CredentialId, Environment};
 use crate::event::{Event, Record};
-use crate::id::{EntitlementId, InvitationId, KeyId, OrgId, ServiceId, TeamId, UserId};
+use crate::id::{ClientId, EntitlementId, InvitationId, KeyId, OrgId, ServiceId, TeamId, UserId};
 use crate::position::Position;
 use crate::rate_limit::RateLimit;
 use crate::role::Role;
@@ -272,6 +273,7 @@ impl LossSearch {
     /// What an event did to what was lacking; `None` where it has nothing to do with it.
     ///
     /// Whoever adds an event says here what it takes away and what it gives.
+    #[expect(clippy::too_many_lines, reason = "a list: what each event does")]
     fn effect(&self, record: &Record) -> Option<Effect> {
         match &record.event {
             Event::OrgCreated(e) => {
@@ -358,7 +360,67 @@ impl LossSearch {
             | Event::SessionStarted(_)
             | Event::SessionEnded(_)
             | Event::OrgLimitsChanged(_)
-            | Event::EntitlementCreditsChanged(_) => None,
+            | Event::EntitlementCreditsChanged(_)
+            | Event::AuthorizationCodeIssued(_)
+            | Event::ClientSecretRotated(_) => None,
+            Event::ClientRegistered(e) => self.client(e.client, &e.settings.scopes),
+            Event::ClientChanged(e) => self.client(e.client, &e.settings.scopes),
+            Event::ClientDeleted(e) => self.holder_gone(|holder| holder.is_client(e.client)),
+            Event::ClientDisabled(e) => self.client_switched(e.client, false),
+            Event::ClientEnabled(e) => self.client_switched(e.client, true),
+            Event::ClientTokenIssued(e) => self.token_made(&e.access_token),
+            Event::AuthorizationCodeRedeemed(e) => self.token_made(&e.access_token),
+            Event::TokensRefreshed(e) => self.token_made(&e.access_token),
+            Event::TokenFamilyRevoked(e) => self.holder_gone(|holder| holder.is_family(e.family)),
+            Event::AccessTokenRevoked(e) => {
+                (self.lack == Lack::Unrevoked && self.is_key(e.id)).then_some(Effect::Taken)
+            }
+            // The person's own doing, whichever of their clients it was: what is told is that they
+            // ended it.
+            Event::ConsentRevoked(e) => self.holder_gone(|holder| holder.is_for(e.user)),
+        }
+    }
+
+    /// What a client may do at all, after an event that said so.
+    fn client(&self, id: ClientId, scopes: &Scopes) -> Option<Effect> {
+        let Lack::Right { right, .. } = &self.lack else {
+            return None;
+        };
+        (self.subject.actor == Actor::Client(id))
+            .then(|| Effect::Had(scopes.contains(right.as_str())))
+    }
+
+    fn client_switched(&self, id: ClientId, on: bool) -> Option<Effect> {
+        let held = self
+            .subject
+            .key
+            .is_some_and(|(_, holder)| holder.is_client(id));
+        (held && self.lack == Lack::Enabled).then_some(Effect::Had(on))
+    }
+
+    fn token_made(&self, new: &NewAccessToken) -> Option<Effect> {
+        if !self.is_key(new.id) {
+            return None;
+        }
+        match &self.lack {
+            Lack::Unrevoked | Lack::Unbarred | Lack::Enabled | Lack::Secret => {
+                Some(Effect::Had(true))
+            }
+            Lack::Unexpired(now) => Some(Effect::Had(now.is_before(Some(new.expires_at)))),
+            Lack::Scope(scope) => Some(Effect::Had(new.scopes.contains(scope.as_str()))),
+            Lack::NoScopes | Lack::NoEnd | Lack::NoLimits => Some(Effect::Had(false)),
+            Lack::Person => {
+                let person = matches!(self.subject.actor, Actor::User(_));
+                (!person).then_some(Effect::Had(false))
+            }
+            Lack::Network(_)
+            | Lack::Active
+            | Lack::Password
+            | Lack::NoNetworks
+            | Lack::NoRateLimit
+            | Lack::Live
+            | Lack::Right { .. }
+            | Lack::Role(_) => None,
         }
     }
 
@@ -586,6 +648,10 @@ fn is_beginning(event: &Event) -> bool {
             | Event::UserKeyHandedOver(_)
             | Event::UserKeyCreated(_)
             | Event::EntitlementCreated(_)
+            | Event::ClientRegistered(_)
+            | Event::ClientTokenIssued(_)
+            | Event::AuthorizationCodeRedeemed(_)
+            | Event::TokensRefreshed(_)
     )
 }
 
@@ -600,6 +666,18 @@ impl Holder {
 
     fn is_entitlement(self, id: EntitlementId) -> bool {
         matches!(self, Self::Entitlement { entitlement, .. } if entitlement == id)
+    }
+
+    fn is_client(self, id: ClientId) -> bool {
+        matches!(self, Self::Client { client, .. } if client == id)
+    }
+
+    fn is_family(self, id: CredentialId) -> bool {
+        matches!(self, Self::Delegate { family, .. } if family == id)
+    }
+
+    fn is_for(self, id: UserId) -> bool {
+        matches!(self, Self::Delegate { user, .. } if user == id)
     }
 }
 

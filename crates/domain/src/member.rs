@@ -443,6 +443,7 @@ impl Directory {
             team.members.remove(&event.user);
         }
         self.user_mut(event.user).orgs.remove(&event.org);
+        self.end_consents_in(event.org, event.user);
         self.end_sessions_if_shut_out(event.user);
         self.end_invitations_of(event.org, event.user);
     }

@@ -123,11 +123,12 @@ impl Directory {
     pub fn member_orgs_of(&self, actor: Actor) -> impl Iterator<Item = &Org> {
         let of_user = match actor {
             Actor::User(user) => self.user(user).map(|user| user.orgs.iter()),
-            Actor::System | Actor::Service(_) | Actor::Entitlement(_) => None,
+            Actor::System | Actor::Service(_) | Actor::Entitlement(_) | Actor::Client(_) => None,
         };
         let of_token = match actor {
             Actor::Service(id) => self.service(id).map(|service| &service.org),
             Actor::Entitlement(id) => self.entitlement(id).map(|token| &token.org),
+            Actor::Client(id) => self.client(id).map(|client| &client.org),
             Actor::System | Actor::User(_) => None,
         };
         of_user
@@ -160,7 +161,11 @@ impl Directory {
         let (Holder::User { user, .. }, Ok(()) | Err(Ended::Disabled | Ended::Expired)) =
             (key.issued.holder, standing)
         else {
-            return standing;
+            // What a token was issued for may have ended before it did.
+            return match standing {
+                Ok(()) | Err(Ended::Expired) => self.standing_of_token(key).and(standing),
+                Err(Ended::Revoked | Ended::Disabled) => standing,
+            };
         };
         let mut none = Ended::Disabled;
         for org in self.orgs_of(Actor::User(user)) {

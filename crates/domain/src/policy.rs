@@ -140,11 +140,14 @@ impl Directory {
     fn orgs_demanding(&self, holder: Holder) -> impl Iterator<Item = &Org> {
         let of_person = match holder {
             Holder::User { user, .. } => Some(self.orgs_of(Actor::User(user))),
-            Holder::Service { .. } | Holder::Entitlement { .. } => None,
+            Holder::Service { .. }
+            | Holder::Entitlement { .. }
+            | Holder::Client { .. }
+            | Holder::Delegate { .. } => None,
         };
         let of_org = match holder {
             Holder::Service { org, .. } | Holder::Entitlement { org, .. } => self.org(org),
-            Holder::User { .. } => None,
+            Holder::User { .. } | Holder::Client { .. } | Holder::Delegate { .. } => None,
         };
         of_person.into_iter().flatten().chain(of_org)
     }

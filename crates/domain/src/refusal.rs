@@ -34,6 +34,10 @@ pub enum Noun {
     Session,
     /// A revocation of many keys.
     Revocation,
+    /// An OAuth client.
+    Client,
+    /// What a person allowed a client to do.
+    Consent,
 }
 
 impl Noun {
@@ -49,6 +53,8 @@ impl Noun {
             Self::Entitlement => "entitlement",
             Self::Session => "session",
             Self::Revocation => "revocation",
+            Self::Client => "client",
+            Self::Consent => "consent",
         }
     }
 }
@@ -84,6 +90,22 @@ pub enum Field {
     MaxLifeSeconds,
     /// `idle_disable_seconds`
     IdleDisableSeconds,
+    /// `grant_types`
+    GrantTypes,
+    /// `redirect_uris`
+    RedirectUris,
+    /// `resources`
+    Resources,
+    /// `pkce`
+    Pkce,
+    /// `refresh_rotation`
+    RefreshRotation,
+    /// `access_token_seconds`
+    AccessTokenSeconds,
+    /// `refresh_idle_seconds`
+    RefreshIdleSeconds,
+    /// `refresh_seconds`
+    RefreshSeconds,
     /// An identifier, of a credential or of anything else; drawn by the server, so that a caller
     /// hardly ever sees this.
     CredentialId,
@@ -107,6 +129,14 @@ impl Field {
             Self::Filter => "filter",
             Self::MaxLifeSeconds => "max_life_seconds",
             Self::IdleDisableSeconds => "idle_disable_seconds",
+            Self::GrantTypes => "grant_types",
+            Self::RedirectUris => "redirect_uris",
+            Self::Resources => "resources",
+            Self::Pkce => "pkce",
+            Self::RefreshRotation => "refresh_rotation",
+            Self::AccessTokenSeconds => "access_token_seconds",
+            Self::RefreshIdleSeconds => "refresh_idle_seconds",
+            Self::RefreshSeconds => "refresh_seconds",
             Self::CredentialId => "id",
         }
     }
@@ -155,6 +185,24 @@ pub enum Reason {
     /// A service is never an owner.
     #[error("a service may be member or manager")]
     ServiceAsOwner,
+    /// A client that may ask in no way.
+    #[error("must name at least one of authorization_code, client_credentials, refresh_token")]
+    NoGrantType,
+    /// Only a client with a secret may have this.
+    #[error("{0} is for confidential clients, which have a secret")]
+    NeedsSecret(&'static str),
+    /// A refresh token comes with a code and with nothing else.
+    #[error("refresh_token goes with authorization_code; name both")]
+    RefreshWithoutCode,
+    /// A code must be sent somewhere.
+    #[error("must name at least one address, because authorization_code sends people back to it")]
+    NoRedirectUri,
+    /// No token of OAuth gives this.
+    #[error("{0} can be given to a key, not to an OAuth client")]
+    NotForOauth(Scope),
+    /// Anybody could redeem a public client's code.
+    #[error("is always required of a public client")]
+    PublicNeedsPkce,
 }
 
 /// Why a command is refused. Each is the caller's to mend; what is ours to mend is no refusal.
@@ -263,6 +311,28 @@ pub enum Refusal {
     /// The hour in which a revocation can be taken back is over. (409)
     #[error("a revocation can be undone within an hour; this one is older")]
     TooLateToUndo,
+    /// A public client cannot keep a secret, and has none. (409)
+    #[error("a public client has no secret")]
+    PublicClient,
+    /// Only a client that showed who it is asks for tokens. (403)
+    #[error("only an OAuth client can do this")]
+    ClientsOnly,
+    /// The client was not registered for this grant. (403; RFC 6749 §5.2 `unauthorized_client`)
+    #[error("the client is not registered for this grant type")]
+    GrantTypeNotAllowed,
+    /// The client was not registered for this scope. (403; RFC 6749 §5.2 `invalid_scope`)
+    #[error("the scope {0} cannot be had here")]
+    ScopeNotAllowed(Scope),
+    /// The client was not registered for this resource. (403; RFC 8707 §2 `invalid_target`)
+    #[error("the resource cannot be had here")]
+    ResourceNotAllowed,
+    /// The client was not registered for this address. (403)
+    #[error("the address is none of the client's redirect_uris")]
+    RedirectUriNotAllowed,
+    /// The code or refresh token is no good, or none of the client's, or what was shown with it is
+    /// wrong. Which, nobody is told. (403; RFC 6749 §5.2 `invalid_grant`)
+    #[error("the code or token is not good, or not this client's")]
+    InvalidGrant,
     /// No new secret waits for its first use. (409)
     #[error("there is no rotation that could be undone")]
     NoRotationToUndo,

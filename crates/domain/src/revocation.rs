@@ -59,7 +59,7 @@ impl HolderKind {
     /// The kind of an actor that can hold a key.
     pub const fn of(actor: Actor) -> Option<Self> {
         match actor {
-            Actor::System => None,
+            Actor::System | Actor::Client(_) => None,
             Actor::User(_) => Some(Self::User),
             Actor::Service(_) => Some(Self::Service),
             Actor::Entitlement(_) => Some(Self::Entitlement),
@@ -316,7 +316,10 @@ impl Directory {
             let id = key.issued.id;
             let owner_role = match key.issued.holder {
                 Holder::User { user, .. } => self.member_role(org.id, user),
-                Holder::Service { .. } | Holder::Entitlement { .. } => None,
+                Holder::Service { .. }
+                | Holder::Entitlement { .. }
+                | Holder::Client { .. }
+                | Holder::Delegate { .. } => None,
             };
             if reach.except == Some(id) {
                 selection.left_alone.push((id, LeftAlone::OwnCredential));
@@ -449,7 +452,7 @@ impl Directory {
         let role = match key.issued.holder {
             Holder::User { user, .. } => self.member_role(org, user),
             Holder::Service { service, .. } => self.service(service).map(|service| service.role),
-            Holder::Entitlement { .. } => None,
+            Holder::Entitlement { .. } | Holder::Client { .. } | Holder::Delegate { .. } => None,
         };
         self.require_role(authority, org, role.unwrap_or(Role::Member))?;
         if key.scopes.is_none() && self.is_limited(authority) {

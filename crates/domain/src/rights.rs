@@ -5,6 +5,7 @@
 
 use crate::actor::{Actor, Authority, Proof};
 use crate::api_key::{ApiKey, Holder};
+use crate::client::ClientType;
 use crate::credential::{CredentialId, Environment};
 use crate::directory::Directory;
 use crate::id::{OrgId, UserId};
@@ -35,8 +36,19 @@ impl Directory {
             // Only people have a password.
             Proof::Password => match authority.actor {
                 Actor::User(id) => self.may_sign_in(id),
-                Actor::System | Actor::Service(_) | Actor::Entitlement(_) => false,
+                Actor::System | Actor::Service(_) | Actor::Entitlement(_) | Actor::Client(_) => {
+                    false
+                }
             },
+            Proof::Client { secret } => {
+                let Actor::Client(id) = authority.actor else {
+                    return Err(Refusal::CredentialEnded);
+                };
+                self.active_client(id).is_some_and(|client| match secret {
+                    Some(id) => client.live_secrets(now).any(|secret| secret.id == id),
+                    None => client.client_type == ClientType::Public,
+                })
+            }
             Proof::Session(id) => self.session(id).is_some_and(|session| {
                 authority.actor == Actor::User(session.user)
                     && now < session.expires_at
@@ -76,13 +88,15 @@ impl Directory {
 
     /// What the authority rests on, looked up once for any number of questions.
     fn proved(&self, authority: &Authority) -> Proved<'_> {
-        match authority.credential() {
-            None => Proved::Person,
-            Some(id) => self.api_key(id).map_or(Proved::Gone, Proved::Key),
+        match authority.proof {
+            Proof::Own | Proof::Password | Proof::Session(_) => Proved::Person,
+            Proof::Credential { id, .. } => self.api_key(id).map_or(Proved::Gone, Proved::Key),
+            // It opens the token endpoint, which asks for no rights.
+            Proof::Client { .. } => Proved::Gone,
         }
     }
 
-    /// The role of an actor in an organisation. Entitlement tokens have none anywhere.
+    /// The role of an actor in an organisation. Entitlement tokens and clients have none anywhere.
     pub fn role_of(&self, actor: Actor, org: OrgId) -> Option<Role> {
         match actor {
             Actor::System => Some(Role::Owner),
@@ -91,7 +105,7 @@ impl Directory {
                 .service(service)
                 .filter(|service| service.org == org)
                 .map(|s| s.role),
-            Actor::Entitlement(_) => None,
+            Actor::Entitlement(_) | Actor::Client(_) => None,
         }
     }
 
@@ -106,7 +120,7 @@ impl Directory {
         let inside = |team: &&Team| match actor {
             Actor::User(user) => team.members.contains(&user),
             Actor::Service(service) => team.services.contains(&service),
-            Actor::System | Actor::Entitlement(_) => false,
+            Actor::System | Actor::Entitlement(_) | Actor::Client(_) => false,
         };
         let granted = org.teams.values().filter(inside).map(|team| &team.scopes);
         Held {
@@ -122,8 +136,13 @@ impl Directory {
         org.has_active(user).then_some(role)
     }
 
-    /// Whether role or teams give an actor a right in an organisation.
+    /// Whether role or teams give an actor a right in an organisation. A client has what it was
+    /// registered for.
     fn has_right(&self, actor: Actor, org: &Org, right: &str) -> bool {
+        if let Actor::Client(client) = actor {
+            let own = self.active_client(client).filter(|own| own.org == org.id);
+            return own.is_some_and(|own| own.settings.scopes.contains(right));
+        }
         let held = self.held(actor, org);
         held.is_some_and(|held| held.includes(right, org.minimum_role(right)))
     }
@@ -138,6 +157,9 @@ impl Directory {
                 }
                 // An entitlement token has what it names and nothing else.
                 Holder::Entitlement { org: own, .. } => own == org.id && key.scopes.is_some(),
+                Holder::Client { org: own, .. } | Holder::Delegate { org: own, .. } => {
+                    own == org.id && self.has_right(key.issued.holder.actor(), org, scope)
+                }
             }
     }
 
@@ -165,11 +187,22 @@ impl Directory {
     }
 
     fn unbarred_scope_names<'d>(&'d self, key: &'d ApiKey, org: &'d Org) -> Vec<&'d str> {
+        if let Holder::Client { org: own, .. } | Holder::Delegate { org: own, .. } =
+            key.issued.holder
+            && own != org.id
+        {
+            return Vec::new();
+        }
         match &key.scopes {
             Some(scopes) => {
                 let names = scopes.iter();
                 match key.issued.holder {
-                    Holder::User { .. } | Holder::Service { .. } => {
+                    Holder::Client { .. } => {
+                        let actor = key.issued.holder.actor();
+                        let held = names.filter(|scope| self.has_right(actor, org, scope.as_str()));
+                        held.map(Scope::as_str).collect()
+                    }
+                    Holder::User { .. } | Holder::Service { .. } | Holder::Delegate { .. } => {
                         let Some(held) = self.held(key.issued.holder.actor(), org) else {
                             return Vec::new();
                         };
@@ -193,7 +226,12 @@ impl Directory {
         scopes_of(&self.right_names_of(actor, org))
     }
 
-    fn right_names_of<'d>(&self, actor: Actor, org: &'d Org) -> Vec<&'d str> {
+    fn right_names_of<'d>(&'d self, actor: Actor, org: &'d Org) -> Vec<&'d str> {
+        if let Actor::Client(client) = actor {
+            let own = self.active_client(client).filter(|own| own.org == org.id);
+            let scopes = own.into_iter().flat_map(|own| own.settings.scopes.iter());
+            return scopes.map(Scope::as_str).collect();
+        }
         self.held(actor, org)
             .map(|held| held.names(org))
             .unwrap_or_default()
@@ -219,11 +257,10 @@ impl Directory {
 
     /// Whether this authority has a right in an organisation, and may know of it.
     fn holds(&self, authority: &Authority, org: &Org, right: &str) -> bool {
-        match authority.credential() {
-            Some(id) => self
-                .api_key(id)
-                .is_some_and(|key| self.key_holds(key, org, right)),
-            None => self.has_right(authority.actor, org, right),
+        match self.proved(authority) {
+            Proved::Key(key) => self.key_holds(key, org, right),
+            Proved::Person => self.has_right(authority.actor, org, right),
+            Proved::Gone => false,
         }
     }
 
@@ -235,11 +272,16 @@ impl Directory {
     pub fn require_visible(&self, authority: &Authority, org: OrgId) -> Result<&Org, Refusal> {
         let inside = match authority.actor {
             Actor::Entitlement(token) => self.entitlement(token).is_some_and(|t| t.org == org),
+            Actor::Client(client) => self.client(client).is_some_and(|c| c.org == org),
             actor @ (Actor::System | Actor::User(_) | Actor::Service(_)) => {
                 self.role_of(actor, org).is_some()
             }
         };
-        let barred = authority.credential().is_some_and(|id| self.bars(org, id));
+        let barred = match self.proved(authority) {
+            Proved::Key(key) => !self.reaches(key, org),
+            Proved::Person => false,
+            Proved::Gone => true,
+        };
         self.org(org)
             .filter(|_| inside && !barred)
             .ok_or(Refusal::Unknown(Noun::Organization))
@@ -416,9 +458,10 @@ impl Directory {
             };
         };
         match holder {
-            Holder::Service { org, .. } | Holder::Entitlement { org, .. } => {
-                self.check_grantable(authority, org, scopes)
-            }
+            Holder::Service { org, .. }
+            | Holder::Entitlement { org, .. }
+            | Holder::Client { org, .. }
+            | Holder::Delegate { org, .. } => self.check_grantable(authority, org, scopes),
             Holder::User { user, .. } => {
                 for scope in scopes {
                     let held = |org| self.holds(authority, org, scope.as_str());
@@ -447,9 +490,10 @@ impl Directory {
             return Ok(());
         };
         match holder {
-            Holder::Service { org, .. } | Holder::Entitlement { org, .. } => {
-                self.check_known(org, scopes)
-            }
+            Holder::Service { org, .. }
+            | Holder::Entitlement { org, .. }
+            | Holder::Client { org, .. }
+            | Holder::Delegate { org, .. } => self.check_known(org, scopes),
             Holder::User { user, .. } => {
                 let unknown = |scope: &&Scope| !self.is_known_to(user, scope);
                 scopes.iter().find(unknown).map_or(Ok(()), unknown_scope)
@@ -466,7 +510,7 @@ impl Directory {
     pub fn orgs_of(&self, actor: Actor) -> impl Iterator<Item = &Org> {
         self.member_orgs_of(actor).filter(move |org| match actor {
             Actor::User(user) => org.disabled_at(user).is_none(),
-            Actor::System | Actor::Service(_) | Actor::Entitlement(_) => true,
+            Actor::System | Actor::Service(_) | Actor::Entitlement(_) | Actor::Client(_) => true,
         })
     }
 

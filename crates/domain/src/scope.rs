@@ -43,6 +43,11 @@ impl Scope {
 }
 
 impl Scope {
+    /// Whether it means something only where a person is: a client that acts for itself never has it.
+    pub fn is_for_people(&self) -> bool {
+        self.as_str() == built_in::OFFLINE_ACCESS
+    }
+
     /// Its entry, if it is one of the built-in scopes; known without a search.
     pub(crate) fn built_in(&self) -> Option<&'static BuiltInScope> {
         match &self.0 {
@@ -221,11 +226,14 @@ pub mod built_in {
 
     names! {
         AUDIT_READ = "audit:read",
+        CLIENTS_READ = "clients:read",
+        CLIENTS_WRITE = "clients:write",
         ENTITLEMENTS_READ = "entitlements:read",
         ENTITLEMENTS_WRITE = "entitlements:write",
         KEYS_READ = "keys:read",
         KEYS_VERIFY = "keys:verify",
         KEYS_WRITE = "keys:write",
+        OFFLINE_ACCESS = "offline_access",
         SCOPES_READ = "scopes:read",
         SCOPES_WRITE = "scopes:write",
         SERVICES_READ = "services:read",
@@ -267,6 +275,18 @@ pub const BUILT_IN: &[BuiltInScope] = &{
             "Read the audit log of the organisation",
         ),
         entry(
+            name::CLIENTS_READ,
+            Read,
+            Member,
+            "List and view OAuth clients",
+        ),
+        entry(
+            name::CLIENTS_WRITE,
+            Write,
+            Manager,
+            "Register and manage OAuth clients",
+        ),
+        entry(
             name::ENTITLEMENTS_READ,
             Read,
             Member,
@@ -293,7 +313,7 @@ pub const BUILT_IN: &[BuiltInScope] = &{
             Member,
             "Create, rotate and revoke one's own keys",
         ),
-        entry("offline_access", Read, Member, "Get refresh tokens"),
+        entry(name::OFFLINE_ACCESS, Read, Member, "Get refresh tokens"),
         entry(name::SCOPES_READ, Read, Member, "List the scope catalogue"),
         entry(
             name::SCOPES_WRITE,
@@ -331,6 +351,25 @@ pub const BUILT_IN: &[BuiltInScope] = &{
         ),
     ]
 };
+
+/// What no OAuth token ever gives: whoever holds one of these makes credentials, accounts and rights
+/// for themselves, and would keep them when the token has long ended.
+const NEVER_DELEGATED: &[&str] = &[
+    built_in::CLIENTS_READ,
+    built_in::CLIENTS_WRITE,
+    built_in::ENTITLEMENTS_WRITE,
+    built_in::KEYS_WRITE,
+    built_in::SCOPES_WRITE,
+    built_in::SERVICES_WRITE,
+    built_in::TEAMS_WRITE,
+    built_in::USERS_READ,
+    built_in::USERS_WRITE,
+];
+
+/// Whether an OAuth client may ask for a scope at all.
+pub fn is_delegable(scope: &Scope) -> bool {
+    !NEVER_DELEGATED.contains(&scope.as_str())
+}
 
 /// The built-in scope of this name.
 pub fn find_built_in(name: &str) -> Option<&'static BuiltInScope> {

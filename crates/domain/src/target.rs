@@ -4,7 +4,8 @@ use core::fmt;
 
 use crate::credential::CredentialId;
 use crate::id::{
-    EntitlementId, InvitationId, KeyId, OrgId, RevocationId, ServiceId, SessionId, TeamId, UserId,
+    ClientId, EntitlementId, InvitationId, KeyId, OrgId, RevocationId, ServiceId, SessionId,
+    TeamId, UserId,
 };
 
 /// The thing an event is about, written `noun:id`.
@@ -28,6 +29,8 @@ pub enum Target {
     Session(SessionId),
     /// A revocation of many keys.
     Revocation(RevocationId),
+    /// An OAuth client.
+    Client(ClientId),
     /// A credential whose holder is not known.
     Credential(CredentialId),
 }
@@ -44,6 +47,7 @@ impl fmt::Display for Target {
             Self::Entitlement(id) => write!(f, "entitlement:{id}"),
             Self::Session(id) => write!(f, "session:{id}"),
             Self::Revocation(id) => write!(f, "revocation:{id}"),
+            Self::Client(id) => write!(f, "client:{id}"),
             Self::Credential(id) => write!(f, "credential:{id}"),
         }
     }

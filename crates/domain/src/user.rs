@@ -8,7 +8,7 @@ use crate::actor::{Actor, Authority, Proof};
 use crate::credential::CredentialId;
 use crate::digest::PasswordHash;
 use crate::directory::Directory;
-use crate::event::Event;
+use crate::event::{Event, Record};
 use crate::id::{KeyId, OrgId, SessionId, UserId};
 use crate::personal::Personal;
 use crate::refusal::Refusal;
@@ -148,7 +148,8 @@ impl Directory {
         assert!(before.is_none(), "two users have the id {id}");
     }
 
-    pub(crate) fn apply_password_changed(&mut self, event: &PasswordChanged) {
+    pub(crate) fn apply_password_changed(&mut self, event: &PasswordChanged, record: &Record) {
+        self.end_families_of(event.user, record);
         let user = self.user_mut(event.user);
         user.password = event.password.clone();
         for session in core::mem::take(&mut user.sessions) {

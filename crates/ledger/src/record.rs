@@ -18,6 +18,7 @@ mod form;
 mod head;
 mod keys;
 mod members;
+mod oauth;
 mod orgs;
 mod part;
 mod personal;

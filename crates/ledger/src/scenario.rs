@@ -32,6 +32,8 @@ use keyledger_domain::{
 use crate::clock::Clock;
 use crate::committer::Submission;
 
+mod oauth;
+
 /// A clock that goes on by a second each time it is asked.
 pub(crate) struct Ticking(AtomicI64);
 
@@ -503,6 +505,10 @@ pub(crate) fn steps() -> Vec<Submission> {
     };
     step(of(ada), revoke.into());
     step(of(ada), UndoRevocation { org, revocation }.into());
+
+    for (authority, command) in oauth::steps(org, ada) {
+        step(authority, command);
+    }
 
     let numbered = (1..).zip(steps);
     numbered

@@ -295,6 +295,14 @@ impl Failed {
             | Refusal::KeyWorksElsewhere
             | Refusal::OtherCount(_)
             | Refusal::TooLateToUndo
+            | Refusal::PublicClient
+            // The token endpoint tells these in its own words.
+            | Refusal::ClientsOnly
+            | Refusal::GrantTypeNotAllowed
+            | Refusal::ScopeNotAllowed(_)
+            | Refusal::ResourceNotAllowed
+            | Refusal::RedirectUriNotAllowed
+            | Refusal::InvalidGrant
             | Refusal::NoRotationToUndo => Check::Unknown.into(),
         }
     }

@@ -142,7 +142,10 @@ impl Decision {
         let readers = match holder {
             Holder::User { user, .. } => readers_of(directory, Actor::User(user)),
             // The holder may be gone; the organisation is told all the same.
-            Holder::Service { org, .. } | Holder::Entitlement { org, .. } => [org].into(),
+            Holder::Service { org, .. }
+            | Holder::Entitlement { org, .. }
+            | Holder::Client { org, .. }
+            | Holder::Delegate { org, .. } => [org].into(),
         };
         Self {
             failed: Failed::key(key, why, now, source),

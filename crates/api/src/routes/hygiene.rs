@@ -224,6 +224,8 @@ impl Look<'_> {
                 let token = self.directory.entitlement(entitlement);
                 token.map(|token| token.created_by)
             }
+            // Tokens are in no list of keys.
+            Holder::Client { .. } | Holder::Delegate { .. } => None,
         };
         let Some(Actor::User(user)) = owner else {
             return None;

@@ -244,7 +244,7 @@ pub async fn accept_invitation(
     let user = match (&new, caller.authority().actor) {
         (Some(new), _) => new.user,
         (None, Actor::User(user)) => user,
-        (None, Actor::System | Actor::Service(_) | Actor::Entitlement(_)) => {
+        (None, Actor::System | Actor::Service(_) | Actor::Entitlement(_) | Actor::Client(_)) => {
             return Err(Refusal::UsersOnly.into());
         }
     };

@@ -238,6 +238,8 @@ impl Named {
                 Holder::User { key, .. } => key.to_string(),
                 Holder::Service { service, .. } => service.to_string(),
                 Holder::Entitlement { entitlement, .. } => entitlement.to_string(),
+                Holder::Client { client, .. } => client.to_string(),
+                Holder::Delegate { family, .. } => family.to_string(),
             },
             holder: issued.holder.actor().to_string(),
             preview: preview(issued.kind, issued.environment, issued.id),
@@ -325,7 +327,10 @@ fn require(directory: &Directory, caller: &Caller, key: &ApiKey) -> Result<(), R
             let orgs = directory.orgs_of(Actor::User(user));
             orgs.map(|org| org.id).collect()
         }
-        Holder::Service { org, .. } | Holder::Entitlement { org, .. } => vec![org],
+        Holder::Service { org, .. }
+        | Holder::Entitlement { org, .. }
+        | Holder::Client { org, .. }
+        | Holder::Delegate { org, .. } => vec![org],
     };
     passage::required(built_in::AUDIT_READ);
     let mut refused = unknown;
@@ -418,7 +423,10 @@ pub async fn list_org_usage(
     let name = |directory: &Directory, org: &Org, key: &ApiKey| {
         let is_off = match key.issued.holder {
             Holder::User { user, .. } => org.disabled_at(user).is_some(),
-            Holder::Service { .. } | Holder::Entitlement { .. } => false,
+            Holder::Service { .. }
+            | Holder::Entitlement { .. }
+            | Holder::Client { .. }
+            | Holder::Delegate { .. } => false,
         };
         let is_seen = !is_off && directory.sees(caller.authority(), key.issued.environment);
         is_seen.then(|| Named::of(directory, caller.authority(), key))

@@ -310,6 +310,7 @@ fn view(
             let name = Some(token.name.to_string());
             ("made", token.id.to_string(), name, token.created_by)
         }
+        Holder::Client { .. } | Holder::Delegate { .. } => return None,
     };
     let theirs = made_by == Actor::User(user) || issued.created_by == Actor::User(user);
     let of_another = matches!(issued.holder, Holder::User { user: owner, .. } if owner != user);
@@ -365,7 +366,10 @@ impl App {
             .filter_map(|key| {
                 let held = match key.issued.holder {
                     Holder::User { key, .. } => Some(key),
-                    Holder::Service { .. } | Holder::Entitlement { .. } => None,
+                    Holder::Service { .. }
+                    | Holder::Entitlement { .. }
+                    | Holder::Client { .. }
+                    | Holder::Delegate { .. } => None,
                 };
                 Some((held, key.issued.id, view(self, directory, org, user, key)?))
             })

@@ -15,7 +15,7 @@ use crate::verify::OwnerId;
 /// Who the caller is.
 #[derive(Serialize, ToSchema)]
 pub struct Me<'d> {
-    /// `user`, `service` or `entitlement`.
+    /// `user`, `service`, `entitlement` or `client`.
     #[schema(example = "user")]
     r#type: &'static str,
     /// The identifier.
@@ -84,6 +84,13 @@ pub async fn read_me(app: web::Data<App>, caller: Caller) -> Result<HttpResponse
             Me {
                 name: Some(token.name.as_str()),
                 ..me("entitlement", OwnerId::Entitlement(id))
+            }
+        }
+        Actor::Client(id) => {
+            let client = directory.client(id).ok_or_else(ended)?;
+            Me {
+                name: Some(client.settings.name.as_str()),
+                ..me("client", OwnerId::Client(id))
             }
         }
         Actor::System => return Err(Problem::internal()),

@@ -41,6 +41,7 @@ pub(crate) fn holder_name(directory: &Directory, holder: Actor) -> Option<String
         Actor::User(id) => Some(directory.user(id)?.slug.known()?.to_string()),
         Actor::Service(id) => Some(directory.service(id)?.slug.to_string()),
         Actor::Entitlement(id) => Some(directory.entitlement(id)?.name.to_string()),
+        Actor::Client(id) => Some(directory.client(id)?.settings.name.to_string()),
     }
 }
 

@@ -85,7 +85,9 @@ impl App {
             let key = directory.api_key(id).ok_or(Refusal::Unknown(Noun::Key))?;
             let retrievable_by = match key.issued.holder.actor() {
                 Actor::User(user) => key.secret.sealed.is_some().then_some(user),
-                Actor::System | Actor::Service(_) | Actor::Entitlement(_) => None,
+                Actor::System | Actor::Service(_) | Actor::Entitlement(_) | Actor::Client(_) => {
+                    None
+                }
             };
             let (kind, environment) = (key.issued.kind, key.issued.environment);
             (kind, environment, key.newest_version() + 1, retrievable_by)

@@ -22,7 +22,10 @@ pub(super) const WITHHELD: &str = "Its holder is in other organizations too, and
 /// at all is asked before.
 pub(super) fn sees_use(directory: &Directory, authority: &Authority, key: &ApiKey) -> bool {
     match key.issued.holder {
-        Holder::Service { .. } | Holder::Entitlement { .. } => true,
+        Holder::Service { .. }
+        | Holder::Entitlement { .. }
+        | Holder::Client { .. }
+        | Holder::Delegate { .. } => true,
         Holder::User { user, .. } => {
             let orgs = directory.user(user).map(|user| &user.orgs);
             authority.actor == Actor::User(user)
@@ -45,7 +48,10 @@ pub(super) fn audits_all<'a>(
 /// here, and goes on elsewhere.
 pub(super) fn concerns(directory: &Directory, org: &Org, key: &ApiKey) -> bool {
     match key.issued.holder {
-        Holder::Service { .. } | Holder::Entitlement { .. } => true,
+        Holder::Service { .. }
+        | Holder::Entitlement { .. }
+        | Holder::Client { .. }
+        | Holder::Delegate { .. } => true,
         Holder::User { user, .. } => {
             org.disabled_at(user).is_none() || directory.is_only_in(user, org.id)
         }

@@ -70,6 +70,11 @@ pub async fn read_self(app: web::Data<App>, visitor: Visitor) -> Result<HttpResp
             identity.name = Some(token.name.to_string());
             identity.slug_perm = Some(id.to_string());
         }
+        Actor::Client(id) => {
+            let client = directory.client(id).ok_or(Refusal::CredentialEnded)?;
+            identity.name = Some(client.settings.name.to_string());
+            identity.slug_perm = Some(id.to_string());
+        }
         Actor::System => return Err(Problem::internal()),
     }
     Ok(HttpResponse::Ok().json(identity))

@@ -418,7 +418,9 @@ pub async fn undo_user_key_rotation(
 pub(crate) fn require_user(caller: &Caller) -> Result<UserId, Problem> {
     match caller.authority().actor {
         Actor::User(user) => Ok(user),
-        Actor::System | Actor::Service(_) | Actor::Entitlement(_) => Err(Refusal::UsersOnly.into()),
+        Actor::System | Actor::Service(_) | Actor::Entitlement(_) | Actor::Client(_) => {
+            Err(Refusal::UsersOnly.into())
+        }
     }
 }
 

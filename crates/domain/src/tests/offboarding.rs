@@ -89,7 +89,7 @@ fn who_switches_whom_off() {
     table! { off;
         password("ada"), disable("mia")       => NOTHING;
         password("gus"), enable("mia")        => no_org();
-        key("ada/some"), enable("mia")        => beyond("entitlements:read");
+        key("ada/some"), enable("mia")        => beyond("clients:read");
         password("max"), enable("max")        => NOTHING;
         password("max"), enable("mia")        => happens("MemberEnabled");
     }
@@ -226,7 +226,7 @@ fn who_hands_a_key_over() {
         password("max"), hand_over("no/such", "ci")   => no_key();
         password("tom"), hand_over("max/full", "ci")  => refused(Refusal::AboveOwnRole(Manager));
         password("max"), in_team                      => beyond("deploy:run");
-        key("ada/some"), hand_over("mia/full", "new") => beyond("entitlements:read");
+        key("ada/some"), hand_over("mia/full", "new") => beyond("clients:read");
         key("ada/short"), hand_over("mia/full", "new") => refused(Refusal::BeyondOwnLifetime);
         key("ada/net"), hand_over("mia/full", "new")  => refused(Refusal::BeyondOwnNetworks);
         password("ada"), as_owner                     => invalid(Field::Role, Reason::ServiceAsOwner);

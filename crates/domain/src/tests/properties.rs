@@ -25,6 +25,7 @@ use crate::digest::PasswordHash;
 use crate::directory::Directory;
 use crate::entitlement::{CreateEntitlement, RevokeEntitlement};
 use crate::event::Event;
+use crate::expiry::Expiring;
 use crate::id::{EntitlementId, OrgId, UserId};
 use crate::key_use::{NetworkTag, NoteApiKeyUse};
 use crate::member::{
@@ -36,7 +37,7 @@ use crate::policy::{ChangeOrgPolicy, DisableIdleApiKey};
 use crate::rate_limit::{ChangeOrgLimits, RateLimit, is_wider};
 use crate::revocation::{HolderKind, RevocationFilter, RevokeApiKeys, UndoRevocation};
 use crate::role::Role;
-use crate::scope::{Access, ScopeEntry, Scopes, find_built_in};
+use crate::scope::{Access, ScopeEntry, Scopes, find_built_in, is_delegable};
 use crate::service::{ChangeService, CreateService, DeleteService};
 use crate::session::{EndSession, StartSession};
 use crate::team::{ChangeTeam, CreateTeam, DeleteTeam, PlaceInTeam};
@@ -63,20 +64,28 @@ const SCOPES: &[&str] = &[
 ];
 const NETS: &[&str] = &["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "2001:db8::/32"];
 
+mod oauth;
+
 /// How many different commands [`Dice::command`] draws from.
-const COMMANDS: usize = 44;
+const COMMANDS: usize = 66;
 
 /// Draws from bytes, so that a failing run shrinks to the shortest one.
 struct Dice<'a> {
     bytes: core::iter::Cycle<core::slice::Iter<'a, u8>>,
     /// Around when things happen and end.
     around: Timestamp,
+    /// When it is decided.
+    now: Timestamp,
 }
 
 impl<'a> Dice<'a> {
     fn new(bytes: &'a [u8], around: Timestamp) -> Self {
         let bytes = bytes.iter().cycle();
-        Self { bytes, around }
+        Self {
+            bytes,
+            around,
+            now: around,
+        }
     }
 
     fn byte(&mut self) -> u8 {
@@ -223,8 +232,9 @@ impl<'a> Dice<'a> {
 
     /// Somebody: half of the time one whose proof fits, or few commands would get anywhere.
     fn authority(&mut self, directory: &Directory) -> Authority {
-        match self.below(8) {
+        match self.below(11) {
             0 => Authority::SYSTEM,
+            8..=10 => self.client_or_session(directory),
             1 | 2 => password(self.name()),
             3 => password("a"),
             4..=6 => {
@@ -266,6 +276,9 @@ impl<'a> Dice<'a> {
 
     fn command(&mut self, directory: &Directory) -> Command {
         let org = self.org();
+        if self.open_code(directory).is_some() && self.one_in(2) {
+            return self.about_oauth(directory, org);
+        }
         match self.below(COMMANDS) {
             0 => Command::SetUp(SetUp {
                 org,
@@ -323,6 +336,7 @@ impl<'a> Dice<'a> {
             17..=21 => self.about_holder(org),
             22..=27 => self.about_api_key(directory),
             31..=42 => self.about_leaving(directory, org),
+            44..=65 => self.about_oauth(directory, org),
             28 => Command::ChangeOrgLimits(ChangeOrgLimits {
                 org,
                 rate_limit: self.rate_limit(),
@@ -591,8 +605,10 @@ fn play(steps: &[[u8; 32]], happened: &mut BTreeSet<&'static str>) -> World {
     for (i, step) in (0..).zip(steps) {
         let mut dice = Dice::new(step, after(600 * i));
         world.now = dice.instant();
+        dice.now = world.now.max(world.directory.at());
         let who = dice.authority(&world.directory);
         let command = dice.command(&world.directory);
+        let who = dice.rightful(&world.directory, &command).unwrap_or(who);
         // That it answers at all is the first thing to show.
         let Ok(Some(event)) = world.decide(who, command.clone()) else {
             continue;
@@ -750,6 +766,10 @@ fn check_keys(d: &Directory) {
     for (id, key) in &d.api_keys {
         assert_eq!(*id, key.issued.id);
         assert!(key.secret.version <= key.newest_version());
+        if key.issued.kind == CredentialKind::AccessToken {
+            assert_token(d, key);
+            continue;
+        }
         // A revocation of many keys leaves their holders, so that it can be taken back.
         if !d.has_holder(key) {
             assert!(key.revoked_at.is_some());
@@ -770,6 +790,9 @@ fn check_keys(d: &Directory) {
                 let token = &d.entitlements[&entitlement];
                 assert_eq!(token.org, org);
                 (token.credential, CredentialKind::EntitlementToken)
+            }
+            Holder::Client { .. } | Holder::Delegate { .. } => {
+                panic!("{id} is held as a token and is none")
             }
         };
         assert_eq!(held_by, *id);
@@ -815,6 +838,7 @@ fn check_keys(d: &Directory) {
                     };
                     assert!(held.iter().all(|scope| reads(scope.as_str())));
                 }
+                Holder::Client { .. } | Holder::Delegate { .. } => {}
             }
         }
     }
@@ -822,6 +846,29 @@ fn check_keys(d: &Directory) {
         living,
         d.user_keys.len() + d.services.len() + d.entitlements.len()
     );
+}
+
+/// A token reaches one organisation, does there what its scopes say and its holder may, and is noted to
+/// leave when its time is over.
+fn assert_token(d: &Directory, key: &ApiKey) {
+    let (Holder::Client { org: own, .. } | Holder::Delegate { org: own, .. }) = key.issued.holder
+    else {
+        panic!("{} is a token and is held by no client", key.issued.id)
+    };
+    let scopes = key.scopes.as_ref().expect("a token has scopes");
+    let expires_at = key.expires_at.expect("a token ends");
+    let leaves = Expiring::AccessToken(key.issued.id);
+    assert!(d.expiring.contains(&(expires_at, leaves)));
+    for org in d.orgs.values() {
+        let held = d.effective_scopes(key, org.id);
+        assert!(held.first_beyond(scopes).is_none());
+        assert!(held.iter().all(is_delegable));
+        assert!(org.id == own || held.is_empty());
+        if let Actor::User(user) = key.issued.holder.actor() {
+            let rights = d.rights_of(Actor::User(user), org);
+            assert_eq!(held.first_beyond(&rights), None);
+        }
+    }
 }
 
 /// What each person and each good key may do in each organisation at some time. A service acts by
@@ -954,7 +1001,9 @@ fn check_that_twice_is_once(world: &World, who: Authority, command: Command) {
             | Some(
                 Event::PasswordChanged(_)
                 | Event::ApiKeyRevealed(_)
-                | Event::EntitlementCreditsChanged(_),
+                | Event::EntitlementCreditsChanged(_)
+                // A code, or a refresh token, that is shown twice.
+                | Event::TokenFamilyRevoked(_),
             ),
         )
         | Err(_) => {}
@@ -1021,7 +1070,7 @@ fn every_kind_of_event_happens_in_random_runs() {
     let mut happened = BTreeSet::new();
     let mut runner = TestRunner::deterministic();
     let long = vec(any::<[u8; 32]>(), 500);
-    for _ in 0..600 {
+    for _ in 0..1_000 {
         let steps = long.new_tree(&mut runner).expect("bytes").current();
         play(&steps, &mut happened);
     }

@@ -30,6 +30,8 @@ use crate::person_keys::PersonKeys;
 use crate::record::{Persons, RecordError, decode, encode, measure, table};
 use crate::vault::Vault;
 
+mod oauth;
+
 /// Values drawn from a seed (`SplitMix64`), so that a failure is found again by its seed.
 struct Draw(u64);
 
@@ -211,11 +213,12 @@ impl Draw {
     }
 
     fn actor(&mut self) -> Actor {
-        match self.below(4) {
+        match self.below(5) {
             0 => Actor::System,
             1 => Actor::User(UserId::from_bytes(self.bytes())),
             2 => Actor::Service(ServiceId::from_bytes(self.bytes())),
-            _ => Actor::Entitlement(EntitlementId::from_bytes(self.bytes())),
+            3 => Actor::Entitlement(EntitlementId::from_bytes(self.bytes())),
+            _ => Actor::Client(ClientId::from_bytes(self.bytes())),
         }
     }
 
@@ -444,7 +447,8 @@ impl Draw {
                 teams: self.some::<_, BTreeSet<_>>(|draw| TeamId::from_bytes(draw.bytes())),
                 scopes: self.scopes(),
             }),
-            other => panic!("{other} is a new event: draw one here"),
+            other => oauth::event(self, other)
+                .unwrap_or_else(|| panic!("{other} is a new event: draw one here")),
         }
     }
 

@@ -11,8 +11,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use keyledger_domain::api_key::{Activation, DisabledFor, NewApiKey};
 use keyledger_domain::credits::{Grant, Refill};
 use keyledger_domain::id::{
-    EntitlementId, InvitationId, KeyId, OrgId, PersonId, RequestId, RevocationId, ServiceId,
-    SessionId, TeamId, UserId,
+    ClientId, EntitlementId, InvitationId, KeyId, OrgId, PersonId, RequestId, RevocationId,
+    ServiceId, SessionId, TeamId, UserId,
 };
 use keyledger_domain::key_use::NetworkTag;
 use keyledger_domain::revocation::{HolderKind, Reach, RevocationFilter};
@@ -100,7 +100,7 @@ macro_rules! id_parts {
 
 id_parts! {
     OrgId, UserId, TeamId, ServiceId, KeyId, EntitlementId, InvitationId, SessionId, RequestId,
-    RevocationId,
+    RevocationId, ClientId,
 }
 
 macro_rules! text_parts {
@@ -206,7 +206,7 @@ macro_rules! plain_parts {
     };
 }
 
-plain_parts!(bool, u64);
+plain_parts!(bool, u32, u64);
 
 impl Part for Vec<CredentialId> {
     type Form = Vec<[u8; 9]>;
@@ -240,6 +240,7 @@ form! {
         User([u8; 16]),
         Service([u8; 16]),
         Entitlement([u8; 16]),
+        Client([u8; 16]),
     }
 }
 
@@ -252,6 +253,7 @@ impl Part for Actor {
             Self::User(id) => ActorV1::User(id.keep()),
             Self::Service(id) => ActorV1::Service(id.keep()),
             Self::Entitlement(id) => ActorV1::Entitlement(id.keep()),
+            Self::Client(id) => ActorV1::Client(id.keep()),
         }
     }
 
@@ -267,6 +269,7 @@ impl From<ActorV1> for Actor {
             ActorV1::User(id) => Self::User(UserId::from_bytes(id)),
             ActorV1::Service(id) => Self::Service(ServiceId::from_bytes(id)),
             ActorV1::Entitlement(id) => Self::Entitlement(EntitlementId::from_bytes(id)),
+            ActorV1::Client(id) => Self::Client(ClientId::from_bytes(id)),
         }
     }
 }

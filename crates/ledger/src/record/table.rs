@@ -92,7 +92,7 @@ macro_rules! table {
     };
 }
 
-use crate::record::{access, keys, members, orgs, services};
+use crate::record::{access, keys, members, oauth, orgs, services};
 
 table! {
     1 OrgCreated [orgs::OrgCreatedV1 = 1];
@@ -139,4 +139,17 @@ table! {
     39 MemberDisabled [members::MemberDisabledV1 = 1];
     40 MemberEnabled [members::MemberEnabledV1 = 1];
     41 UserKeyHandedOver [services::UserKeyHandedOverV1 = 1];
+    42 ClientRegistered [oauth::ClientRegisteredV1 = 1];
+    43 ClientChanged [oauth::ClientChangedV1 = 1];
+    44 ClientDeleted [oauth::ClientDeletedV1 = 1];
+    45 ClientDisabled [oauth::ClientDisabledV1 = 1];
+    46 ClientEnabled [oauth::ClientEnabledV1 = 1];
+    47 ClientSecretRotated [oauth::ClientSecretRotatedV1 = 1];
+    48 AuthorizationCodeIssued [oauth::AuthorizationCodeIssuedV1 = 1];
+    49 AuthorizationCodeRedeemed [oauth::AuthorizationCodeRedeemedV1 = 1];
+    50 ClientTokenIssued [oauth::ClientTokenIssuedV1 = 1];
+    51 TokensRefreshed [oauth::TokensRefreshedV1 = 1];
+    52 TokenFamilyRevoked [oauth::TokenFamilyRevokedV1 = 1];
+    53 AccessTokenRevoked [oauth::AccessTokenRevokedV1 = 1];
+    54 ConsentRevoked [oauth::ConsentRevokedV1 = 1];
 }

@@ -128,6 +128,11 @@ pub(super) fn sees(directory: &Directory, authority: &Authority, target: Target)
         Target::Key(id) => directory.credential_of(id),
         Target::Entitlement(id) => directory.entitlement(id).map(|token| token.credential),
         Target::Credential(id) => Some(id),
+        Target::Client(id) => {
+            let client = directory.client(id).map(|client| client.environment);
+            let environment = client.unwrap_or(keyledger_domain::Environment::Live);
+            return directory.sees(authority, environment);
+        }
         Target::Session(_) | Target::Revocation(_) => None,
     };
     match credential {
