@@ -27,6 +27,7 @@ mod json;
 mod limits;
 mod listen;
 mod lookup;
+pub mod oauth;
 mod object;
 mod openapi;
 pub mod pages;
