@@ -5,6 +5,8 @@
 //! nobody is sent anywhere: an error is a page of ours ([`Unusable`]). From there on, every error goes
 //! back to the client ([`SentBack`]) with its `state` and our name (RFC 9207).
 
+use keyledger_domain::client::{Client, GrantType, PkcePolicy};
+use keyledger_domain::id::ClientId;
 use keyledger_domain::{RedirectUri, Resource, Scopes};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -20,6 +22,8 @@ pub const STATE_BYTES_MAX: usize = 8 * 1024;
 /// What must be known of a client to judge its request.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownClient<'c> {
+    /// Its identifier.
+    pub id: ClientId,
     /// Where it may get its codes.
     pub redirect_uris: &'c [RedirectUri],
     /// The scopes that it may have at most, and has if it names none.
@@ -30,6 +34,20 @@ pub struct KnownClient<'c> {
     pub may_have_codes: bool,
     /// Whether its request must have a challenge.
     pub must_have_challenge: bool,
+}
+
+impl<'c> From<&'c Client> for KnownClient<'c> {
+    fn from(client: &'c Client) -> Self {
+        let settings = &client.settings;
+        Self {
+            id: client.id,
+            redirect_uris: &settings.redirect_uris,
+            scopes: &settings.scopes,
+            resources: &settings.resources,
+            may_have_codes: client.has_grant(GrantType::AuthorizationCode),
+            must_have_challenge: settings.pkce == PkcePolicy::Required,
+        }
+    }
 }
 
 /// Whether the person is to be asked (OIDC Core §3.1.2.1).
@@ -46,8 +64,8 @@ pub struct Prompt {
 /// A request that is right in itself. Whoever is asked, and what they say, is still open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorizeRequest {
-    /// The client, as it was named and found.
-    pub client_id: String,
+    /// The client.
+    pub client: ClientId,
     /// Where to send the browser, as it was asked for; of a loopback address with its port.
     pub redirect_uri: String,
     /// The registered address that it is.
@@ -208,7 +226,7 @@ impl AuthorizeRequest {
         let asked = query.judge(&client, issuer);
         let asked = asked.map_err(|refused| NoRequest::Back(way_back.refused(refused)))?;
         Ok(Self {
-            client_id: client_id.to_owned(),
+            client: client.id,
             redirect_uri: redirect_uri.to_owned(),
             registered_uri: registered_uri.clone(),
             was_redirect_uri_sent: sent.is_some(),
@@ -419,6 +437,7 @@ mod tests {
     impl Registered {
         fn read(&self, query: &str) -> Result<AuthorizeRequest, NoRequest> {
             let known = KnownClient {
+                id: ClientId::from_bytes([7; 16]),
                 redirect_uris: &self.redirect_uris,
                 scopes: &self.scopes,
                 resources: &self.resources,
@@ -471,7 +490,7 @@ mod tests {
         let request = read(&query).unwrap();
         let scopes: Vec<&str> = request.scopes.iter().map(Scope::as_str).collect();
         assert_eq!(scopes, ["files:read", "files:write"]);
-        assert_eq!(request.client_id, "app");
+        assert_eq!(request.client, ClientId::from_bytes([7; 16]));
         assert_eq!(request.redirect_uri, REDIRECT);
         assert!(request.was_redirect_uri_sent);
         assert_eq!(request.state.as_deref(), Some("a&b"));

@@ -11,12 +11,20 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use keyledger_domain::id::ClientId;
 use zeroize::Zeroizing;
 
 use crate::oauth::error::{ErrorCode, OauthError};
 use crate::oauth::parameters::{Parameters, form_decoded};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// The client that a `client_id` names, in the one spelling that we gave it. Other spellings of the
+/// same number would be a second name of the client, which a proxy's list of clients does not know.
+pub fn client_named(text: &str) -> Option<ClientId> {
+    let id: ClientId = text.parse().ok()?;
+    (id.encode(&mut ClientId::buffer()) == text).then_some(id)
+}
 
 /// The way in which a client showed itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +157,25 @@ mod tests {
         let (request, mut payload): (HttpRequest, Payload) = request.to_http_parts();
         let parameters = Parameters::from_request(&request, &mut payload).await;
         ClaimedClient::of(&request, &parameters.ok().unwrap())
+    }
+
+    #[test]
+    fn a_client_has_one_name() {
+        let name = "0f8fad5b-d9cb-469f-a165-70867728950e";
+        assert_eq!(
+            client_named(name).map(|id| id.to_string()).as_deref(),
+            Some(name)
+        );
+        for other in [
+            &name.to_uppercase(),
+            &name.replace('-', ""),
+            &format!("{{{name}}}"),
+            &format!("urn:uuid:{name}"),
+            &format!(" {name}"),
+            "",
+        ] {
+            assert_eq!(client_named(other), None, "{other}");
+        }
     }
 
     fn authorization(pair: &str) -> String {
