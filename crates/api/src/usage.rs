@@ -15,7 +15,7 @@ use std::io;
 use ahash::HashMap;
 use keyledger_domain::credential::masked;
 use keyledger_domain::key_use::NETWORKS_MAX;
-use keyledger_domain::scope::BUILT_IN;
+use keyledger_domain::scope::BuiltInSet;
 use keyledger_domain::{Actor, CredentialId, Directory, Timestamp};
 use keyledger_ledger::KeyFile;
 use keyledger_ledger::paths::Paths;
@@ -37,9 +37,6 @@ const SHARDS: usize = 64;
 
 /// The longest client name kept, in bytes.
 const CLIENT_BYTES_MAX: usize = 128;
-
-// A bit for each built-in scope.
-const _: () = assert!(BUILT_IN.len() <= 64);
 
 /// The shortest periods that somebody asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,31 +79,6 @@ pub(crate) enum Client<'a> {
     Asker(Actor),
     /// Its holder; the `User-Agent` as it came.
     Agent(Option<&'a [u8]>),
-}
-
-/// Built-in scopes as bits in the order of the catalogue of this very binary; stored by name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct BuiltInSet(u64);
-
-impl BuiltInSet {
-    /// Adds a scope. Gives whether it is a built-in one.
-    pub(crate) fn add(&mut self, name: &str) -> bool {
-        // Nearly all differ in length: a scan beats a search.
-        let found = BUILT_IN.iter().position(|entry| entry.name == name);
-        if let Some(index) = found {
-            self.0 |= 1 << index;
-        }
-        found.is_some()
-    }
-
-    fn names(self) -> impl Iterator<Item = &'static str> {
-        let has = move |(index, _): &(usize, _)| self.0 & (1 << index) != 0;
-        BUILT_IN
-            .iter()
-            .enumerate()
-            .filter(has)
-            .map(|(_, entry)| entry.name)
-    }
 }
 
 /// What a key was needed for.
@@ -199,7 +171,7 @@ impl KeyUse {
     fn note(&mut self, asked: Asked<'_>) {
         match asked {
             Asked::Nothing => {}
-            Asked::Required(set) => self.built_in.0 |= set.0,
+            Asked::Required(set) => self.built_in.add_all(set),
             Asked::Named([]) => self.unasked = true,
             Asked::Named(names) => {
                 for name in names {

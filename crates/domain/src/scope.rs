@@ -2,6 +2,7 @@
 
 use core::cmp::Ordering;
 use core::fmt;
+use core::num::NonZeroU64;
 use core::str::FromStr;
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ pub struct Scope(Name);
 
 #[derive(Clone)]
 enum Name {
-    BuiltIn(&'static BuiltInScope),
+    /// Its place in [`BUILT_IN`].
+    BuiltIn(usize),
     Added(Arc<str>),
 }
 
@@ -36,13 +38,11 @@ impl Scope {
     /// The token.
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Name::BuiltIn(entry) => entry.name,
+            Name::BuiltIn(place) => BUILT_IN[*place].name,
             Name::Added(name) => name,
         }
     }
-}
 
-impl Scope {
     /// Whether it means something only where a person is: a client that acts for itself never has it.
     pub fn is_for_people(&self) -> bool {
         self.as_str() == built_in::OFFLINE_ACCESS
@@ -51,7 +51,7 @@ impl Scope {
     /// Its entry, if it is one of the built-in scopes; known without a search.
     pub(crate) fn built_in(&self) -> Option<&'static BuiltInScope> {
         match &self.0 {
-            Name::BuiltIn(entry) => Some(entry),
+            Name::BuiltIn(place) => Some(&BUILT_IN[*place]),
             Name::Added(_) => None,
         }
     }
@@ -99,8 +99,8 @@ impl FromStr for Scope {
                     b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.')
                 })
         };
-        if let Some(entry) = find_built_in(text) {
-            return Ok(Self(Name::BuiltIn(entry)));
+        if let Some(place) = place_of(text) {
+            return Ok(Self(Name::BuiltIn(place)));
         }
         if text.len() <= SCOPE_CHARS && text.split(':').all(word) {
             Ok(Self(Name::Added(text.into())))
@@ -124,61 +124,222 @@ impl fmt::Display for Scope {
     }
 }
 
+/// Some of the built-in scopes: a bit for each, by its place in the catalogue of this very binary, so
+/// whoever keeps them keeps their names.
+///
+/// The highest bit is always set and means nothing: thereby an `Option` of them takes no more room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct BuiltInSet(NonZeroU64);
+
+/// The bit that is no scope.
+const NO_SCOPE: NonZeroU64 = NonZeroU64::new(1 << 63).expect("it is not zero");
+
+// A bit for each, and one for none.
+const _: () = assert!(BUILT_IN.len() < 64);
+
+impl BuiltInSet {
+    /// Adds a scope. Gives whether it is a built-in one.
+    pub fn add(&mut self, name: &str) -> bool {
+        let place = place_of(name);
+        if let Some(place) = place {
+            self.add_place(place);
+        }
+        place.is_some()
+    }
+
+    /// Adds all of another set.
+    pub fn add_all(&mut self, more: Self) {
+        self.0 |= more.0;
+    }
+
+    /// The names in order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        self.places().map(|place| BUILT_IN[place].name)
+    }
+
+    fn add_place(&mut self, place: usize) {
+        self.0 |= 1 << place;
+    }
+
+    fn has_place(self, place: usize) -> bool {
+        self.0.get() & (1 << place) != 0
+    }
+
+    fn has_name(self, name: &str) -> bool {
+        // Sets are a handful; a scan beats a search.
+        self.names().any(|own| own == name)
+    }
+
+    const fn bits(self) -> u64 {
+        self.0.get() & !NO_SCOPE.get()
+    }
+
+    fn places(self) -> impl Iterator<Item = usize> {
+        Places(self.bits())
+    }
+}
+
+impl Default for BuiltInSet {
+    fn default() -> Self {
+        Self(NO_SCOPE)
+    }
+}
+
+impl fmt::Debug for BuiltInSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
+    }
+}
+
+/// The places of the bits that are set, the lowest first.
+struct Places(u64);
+
+impl Iterator for Places {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let place = (self.0 != 0).then(|| self.0.trailing_zeros() as usize)?;
+        self.0 &= self.0 - 1;
+        Some(place)
+    }
+}
+
 /// A set of scopes, sorted, each once. Cheap to clone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Nearly all hold built-in ones only. They are bits in place, because every verification reads them and
+/// a list elsewhere would be one more line to fetch from memory, for each of a million keys.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Vec<Scope>")]
-pub struct Scopes(Arc<[Scope]>);
+pub struct Scopes {
+    built_in: BuiltInSet,
+    /// The others, sorted; `None` if there are none. The list is behind one more pointer so that the
+    /// set is two words.
+    added: Option<Arc<Vec<Scope>>>,
+}
 
 impl Scopes {
     /// Whether the set has this scope.
     pub fn contains(&self, scope: &str) -> bool {
-        // Sets are a handful; a scan beats a search.
-        self.0.iter().any(|own| own.as_str() == scope)
+        self.built_in.has_name(scope) || self.added().iter().any(|own| own.as_str() == scope)
     }
 
     /// The scopes in order.
-    pub fn iter(&self) -> core::slice::Iter<'_, Scope> {
-        self.0.iter()
+    pub fn iter(&self) -> ScopesIter<'_> {
+        ScopesIter {
+            built_in: self.built_in.bits(),
+            added: self.added(),
+        }
     }
 
     /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// How many they are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.iter().len()
     }
 
     /// The first scope here that `wider` does not have.
     pub fn first_beyond(&self, wider: &Self) -> Option<&Scope> {
-        self.0.iter().find(|scope| !wider.contains(scope.as_str()))
+        self.iter().find(|scope| !wider.has(scope))
+    }
+
+    fn has(&self, scope: &Scope) -> bool {
+        match scope.0 {
+            Name::BuiltIn(place) => self.built_in.has_place(place),
+            Name::Added(_) => self.added().contains(scope),
+        }
+    }
+
+    fn added(&self) -> &[Scope] {
+        self.added.as_ref().map_or(&[], |added| added)
     }
 }
 
 impl From<Vec<Scope>> for Scopes {
-    fn from(mut scopes: Vec<Scope>) -> Self {
-        scopes.sort_unstable();
-        scopes.dedup();
-        Self(scopes.into())
+    fn from(scopes: Vec<Scope>) -> Self {
+        scopes.into_iter().collect()
     }
 }
 
 impl FromIterator<Scope> for Scopes {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
-        Self::from(scopes.into_iter().collect::<Vec<_>>())
+        let mut built_in = BuiltInSet::default();
+        let mut added = Vec::new();
+        for scope in scopes {
+            match scope.0 {
+                Name::BuiltIn(place) => built_in.add_place(place),
+                Name::Added(_) => added.push(scope),
+            }
+        }
+        added.sort_unstable();
+        added.dedup();
+        added.shrink_to_fit();
+        Self {
+            built_in,
+            added: (!added.is_empty()).then(|| Arc::new(added)),
+        }
+    }
+}
+
+impl Serialize for Scopes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self)
+    }
+}
+
+impl fmt::Debug for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.iter().map(Scope::as_str);
+        f.debug_set().entries(names).finish()
     }
 }
 
 impl<'a> IntoIterator for &'a Scopes {
     type Item = &'a Scope;
-    type IntoIter = core::slice::Iter<'a, Scope>;
+    type IntoIter = ScopesIter<'a>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
 }
+
+/// The scopes of a set in order.
+#[derive(Clone)]
+pub struct ScopesIter<'a> {
+    /// The bits of those that are still to come.
+    built_in: u64,
+    added: &'a [Scope],
+}
+
+impl<'a> Iterator for ScopesIter<'a> {
+    type Item = &'a Scope;
+
+    fn next(&mut self) -> Option<&'a Scope> {
+        let mut places = Places(self.built_in);
+        let built_in = places.next().map(|place| &BUILT_IN_SCOPES[place]);
+        match (built_in, self.added.split_first()) {
+            (Some(built_in), added) if added.is_none_or(|(added, _)| built_in < added) => {
+                self.built_in = places.0;
+                Some(built_in)
+            }
+            (_, Some((added, rest))) => {
+                self.added = rest;
+                Some(added)
+            }
+            (_, None) => None,
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.built_in.count_ones() as usize + self.added.len();
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for ScopesIter<'_> {}
 
 /// Whether a scope only looks or also changes; entitlement tokens hold only what looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -371,10 +532,27 @@ pub fn is_delegable(scope: &Scope) -> bool {
     !NEVER_DELEGATED.contains(&scope.as_str())
 }
 
+/// The scopes of [`BUILT_IN`], at the same places.
+static BUILT_IN_SCOPES: [Scope; BUILT_IN.len()] = {
+    let mut scopes = [const { Scope(Name::BuiltIn(0)) }; BUILT_IN.len()];
+    let mut place = 0;
+    while place < scopes.len() {
+        let first = core::mem::replace(&mut scopes[place], Scope(Name::BuiltIn(place)));
+        // Nothing can be dropped here, and there is nothing to drop.
+        core::mem::forget(first);
+        place += 1;
+    }
+    scopes
+};
+
 /// The built-in scope of this name.
 pub fn find_built_in(name: &str) -> Option<&'static BuiltInScope> {
+    place_of(name).map(|place| &BUILT_IN[place])
+}
+
+fn place_of(name: &str) -> Option<usize> {
     // Nearly all differ in length: a scan beats a search.
-    BUILT_IN.iter().find(|entry| entry.name == name)
+    BUILT_IN.iter().position(|entry| entry.name == name)
 }
 
 #[cfg(test)]
@@ -431,5 +609,46 @@ mod tests {
             wide.first_beyond(&set(&["files:read"])).unwrap().as_str(),
             "files:write"
         );
+    }
+    #[test]
+    fn own_scopes_and_built_in_ones_are_one_order() {
+        let names = [
+            "aa:first",
+            "audit:read",
+            "billing:read",
+            "files:read",
+            "files:reads",
+            "workspaces:write",
+            "zz",
+        ];
+        let set = |names: &mut dyn Iterator<Item = &str>| -> Scopes {
+            names.map(|name| name.parse::<Scope>().unwrap()).collect()
+        };
+        // Every part of them, put in backwards and twice.
+        for part in 0_usize..1 << names.len() {
+            let some: Vec<_> = (0..names.len())
+                .filter(|place| part & (1 << place) != 0)
+                .map(|place| names[place])
+                .collect();
+            let scopes = set(&mut some.iter().rev().chain(&some).copied());
+            let told: Vec<_> = scopes.iter().map(Scope::as_str).collect();
+            assert_eq!(told, some);
+            assert_eq!((scopes.len(), scopes.is_empty()), (some.len(), part == 0));
+            for (place, name) in names.iter().enumerate() {
+                assert_eq!(
+                    scopes.contains(name),
+                    part & (1 << place) != 0,
+                    "{name} {part}"
+                );
+                let without = set(&mut some.iter().filter(|own| *own != name).copied());
+                let beyond = scopes.first_beyond(&without).map(Scope::as_str);
+                assert_eq!(beyond, scopes.contains(name).then_some(*name));
+            }
+        }
+    }
+
+    #[test]
+    fn a_set_of_scopes_is_two_words_in_a_key() {
+        assert_eq!(size_of::<Option<Scopes>>(), 2 * size_of::<usize>());
     }
 }

@@ -14,6 +14,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, USER_AGENT};
 use actix_web::web;
 use keyledger_domain::id::RequestId;
+use keyledger_domain::scope::BuiltInSet;
 use keyledger_domain::{CredentialId, Timestamp};
 use keyledger_ledger::usage::Outcome;
 use tokio::task::futures::TaskLocalFuture;
@@ -21,7 +22,7 @@ use tokio::task::futures::TaskLocalFuture;
 use crate::app::App;
 use crate::caller::Origin;
 use crate::usage::news::NewsOrigin;
-use crate::usage::{Asked, BuiltInSet, Client, Showing};
+use crate::usage::{Asked, Client, Showing};
 
 /// A key that let a request in.
 #[derive(Clone, Copy)]
