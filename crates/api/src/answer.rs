@@ -37,7 +37,7 @@ fn changed(status: StatusCode, position: Position) -> actix_web::HttpResponseBui
 
 /// Room for nearly every answer about one key, and just below what the allocator hands out without
 /// searching for it.
-const LOOK_UP_BYTES: usize = 1_000;
+pub(crate) const LOOK_UP_BYTES: usize = 1_000;
 
 /// Writes what was looked up, so that nothing of the state need be copied to outlive its lock.
 ///

@@ -74,6 +74,13 @@ impl Text {
     }
 }
 
+impl Text {
+    /// What `look` sees in it, if anything: for the few bodies that are worth a reader of their own.
+    pub(crate) fn glance<'a, T>(&'a self, look: impl FnOnce(&'a [u8]) -> Option<T>) -> Option<T> {
+        self.0.as_ref().ok().and_then(|bytes| look(bytes))
+    }
+}
+
 impl FromRequest for Text {
     type Error = Infallible;
     type Future = ReadText;

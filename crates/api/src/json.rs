@@ -53,7 +53,7 @@ impl Writer<'_> {
 
 /// Whether a text stands in JSON as it is (RFC 8259 §7): it has no quotation mark, no backslash and no
 /// control character.
-fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_escaped = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
     match (bytes.as_chunks().0, bytes.last_chunk()) {

@@ -1,5 +1,7 @@
 //! Is this key good? The question this server exists for, and its hot path.
 
+mod written;
+
 use core::net::IpAddr;
 
 use keyledger_domain::api_key::{Ended, Holder, Shown};
