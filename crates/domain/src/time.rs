@@ -1,6 +1,7 @@
 //! Instants as data: the rules are told the time, they never ask for it.
 
 use core::fmt;
+use core::num::NonZeroU64;
 use core::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -10,8 +11,15 @@ use thiserror::Error;
 /// An instant: microseconds since 1970-01-01T00:00:00Z, without leap seconds.
 ///
 /// Written as RFC 3339 where people read it (JSON) and as an integer elsewhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(i64);
+///
+/// Kept as microseconds since the earliest instant, so that it sorts as it is, and never zero: an
+/// `Option` of it, of which a key has several, takes no more room. The earliest of all is given up for
+/// that, 292,000 years ago.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(NonZeroU64);
+
+/// 1970 in microseconds since the earliest instant.
+const EPOCH: u64 = 1 << 63;
 
 /// The text is not an RFC 3339 instant such as `2027-01-31T09:00:00Z`.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -21,24 +29,27 @@ pub struct NotAnInstant;
 impl Timestamp {
     /// The instant this many microseconds after the epoch.
     pub const fn from_micros(micros: i64) -> Self {
-        Self(micros)
+        match NonZeroU64::new(micros.cast_unsigned() ^ EPOCH) {
+            Some(since_earliest) => Self(since_earliest),
+            None => Self(NonZeroU64::MIN),
+        }
     }
 
     /// Microseconds since the epoch.
     pub const fn micros(self) -> i64 {
-        self.0
+        (self.0.get() ^ EPOCH).cast_signed()
     }
 
     /// Whole seconds since the epoch, rounded down.
     pub const fn seconds(self) -> i64 {
-        self.0.div_euclid(1_000_000)
+        self.micros().div_euclid(1_000_000)
     }
 
     /// The instant `seconds` later; at the end of time it stays there.
     #[must_use]
     pub const fn plus_seconds(self, seconds: u64) -> Self {
         let micros = seconds.saturating_mul(1_000_000);
-        Self(self.0.saturating_add_unsigned(micros))
+        Self(self.0.saturating_add(micros))
     }
 
     /// Whether something that ends at `end` is still good now: good while now is *before* it
@@ -48,11 +59,24 @@ impl Timestamp {
     }
 }
 
+/// 1970.
+impl Default for Timestamp {
+    fn default() -> Self {
+        Self::from_micros(0)
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Timestamp({})", self.micros())
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Stored rows may hold any number; one outside chrono's years is still printed.
-        let Some(instant) = DateTime::<Utc>::from_timestamp_micros(self.0) else {
-            return write!(f, "{} microseconds from 1970", self.0);
+        let Some(instant) = DateTime::<Utc>::from_timestamp_micros(self.micros()) else {
+            return write!(f, "{} microseconds from 1970", self.micros());
         };
         f.write_str(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true))
     }
@@ -63,7 +87,7 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         DateTime::parse_from_rfc3339(text)
-            .map(|instant| Self(instant.timestamp_micros()))
+            .map(|instant| Self::from_micros(instant.timestamp_micros()))
             .map_err(|_| NotAnInstant)
     }
 }
@@ -73,7 +97,7 @@ impl Serialize for Timestamp {
         if serializer.is_human_readable() {
             serializer.collect_str(self)
         } else {
-            serializer.serialize_i64(self.0)
+            serializer.serialize_i64(self.micros())
         }
     }
 }
@@ -85,7 +109,7 @@ impl<'de> Deserialize<'de> for Timestamp {
                 .parse()
                 .map_err(de::Error::custom)
         } else {
-            i64::deserialize(deserializer).map(Self)
+            i64::deserialize(deserializer).map(Self::from_micros)
         }
     }
 }
@@ -109,7 +133,7 @@ mod tests {
 
     #[test]
     fn n136_no_year_makes_it_panic() {
-        for micros in [i64::MIN, -1, 0, 2_147_483_648_000_000, i64::MAX] {
+        for micros in [i64::MIN + 1, -1, 0, 2_147_483_648_000_000, i64::MAX] {
             assert!(!Timestamp::from_micros(micros).to_string().is_empty());
             assert!(
                 Timestamp::from_micros(micros)
@@ -118,6 +142,18 @@ mod tests {
                     >= micros
             );
         }
+    }
+
+    #[test]
+    fn it_sorts_by_time_and_an_end_that_is_none_takes_no_room() {
+        let all = [i64::MIN + 1, -1, 0, 1, i64::MAX];
+        let instants = all.map(Timestamp::from_micros);
+        assert_eq!(instants.map(Timestamp::micros), all);
+        assert!(instants.is_sorted());
+        let earliest = Timestamp::from_micros(i64::MIN);
+        assert_eq!(earliest, instants[0]);
+        assert_eq!(Timestamp::default().micros(), 0);
+        assert_eq!(size_of::<Option<Timestamp>>(), size_of::<Timestamp>());
     }
 
     #[test]
