@@ -12,7 +12,7 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::io;
 
-use ahash::HashMap;
+use keyledger_domain::by_credential::{ByCredential, Named};
 use keyledger_domain::credential::masked;
 use keyledger_domain::key_use::NETWORKS_MAX;
 use keyledger_domain::scope::BuiltInSet;
@@ -22,7 +22,7 @@ use keyledger_ledger::paths::Paths;
 use keyledger_ledger::usage::{
     ADDED_SCOPES_MAX, Counts, LastUse, Outcome, Period, ScopesUsed, UsedBy, hour_of,
 };
-use keyledger_ledger::usage_store::{StoredUse, UsageStore, UseChange};
+use keyledger_ledger::usage_store::{StoredUse, UsageStore, UseChange, UseDescription};
 use parking_lot::Mutex;
 
 use crate::app::App;
@@ -103,42 +103,104 @@ pub(crate) struct Showing<'a> {
     pub(crate) asked: Asked<'a>,
 }
 
-/// What is known of one key. In this order, so that a use touches two lines of the cache and not five:
-/// first what every use reads or writes, then the counters with those of good uses first, then the rest.
-#[derive(Default)]
-#[repr(C)]
+/// What is known of one key: in one line of the cache what every use reads or writes, and the rest
+/// behind a pointer that the verification of a key need not follow.
+#[repr(align(64))]
 struct KeyUse {
-    last_at: Option<Timestamp>,
-    built_in: BuiltInSet,
-    hour: u32,
+    id: CredentialId,
     /// Whether it is in the list of what has to be written.
     is_listed: bool,
+    /// Whether what is stored besides numbers is what is known.
+    is_stored: bool,
     /// Whether it was told of any use at all.
     noted: bool,
     unasked: bool,
     overflowed: bool,
+    /// The hour of what was counted and is not stored yet.
+    hour: u32,
+    /// How often it was found valid in that hour; it is stored every few seconds.
+    valid: u32,
+    last_at: Option<Timestamp>,
+    built_in: BuiltInSet,
     asker: Option<Actor>,
+    rest: Option<Box<Rest>>,
+}
+
+const _: () = assert!(size_of::<KeyUse>() == 64, "one line");
+
+/// What not every key has, nor every use touches.
+#[derive(Default)]
+struct Rest {
+    /// What was counted besides `valid`.
+    counts: Counts,
     source: Option<IpAddr>,
-    /// What was counted in `hour` and is not stored yet.
-    pending: Counts,
     agent: String,
     /// The networks that the ledger was told of since the start, or knew already.
     networks: Vec<Network>,
     added: Vec<Box<str>>,
 }
 
+impl Named for KeyUse {
+    fn credential(&self) -> CredentialId {
+        self.id
+    }
+}
+
 impl KeyUse {
+    fn new(id: CredentialId) -> Self {
+        Self {
+            id,
+            is_listed: false,
+            is_stored: false,
+            noted: false,
+            unasked: false,
+            overflowed: false,
+            hour: 0,
+            valid: 0,
+            last_at: None,
+            built_in: BuiltInSet::default(),
+            asker: None,
+            rest: None,
+        }
+    }
+
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
+
+    /// Counts one, and gives what was counted in an hour that is over.
     fn count(&mut self, outcome: Outcome, at: Timestamp) -> Option<(u32, Counts)> {
         let hour = hour_of(at);
         let mut rolled = None;
         if self.hour != hour {
-            if !self.pending.is_empty() {
-                rolled = Some((self.hour, core::mem::take(&mut self.pending)));
+            let before = self.take_pending();
+            if !before.is_empty() {
+                rolled = Some((self.hour, before));
             }
             self.hour = hour;
         }
-        self.pending.add(outcome);
+        if outcome == Outcome::Valid {
+            self.valid = self.valid.saturating_add(1);
+        } else {
+            self.rest().counts.add(outcome);
+        }
         rolled
+    }
+
+    /// What was counted in `hour` and is not stored yet.
+    fn pending(&self) -> Counts {
+        let mut counts = self.rest.as_ref().map_or(Counts::default(), |r| r.counts);
+        counts.add_times(Outcome::Valid, self.valid.into());
+        counts
+    }
+
+    fn take_pending(&mut self) -> Counts {
+        let counts = self.pending();
+        self.valid = 0;
+        if let Some(rest) = &mut self.rest {
+            rest.counts = Counts::default();
+        }
+        counts
     }
 
     fn use_by(&mut self, showing: &Showing<'_>) {
@@ -147,28 +209,55 @@ impl KeyUse {
             return;
         }
         self.last_at = Some(showing.at);
-        self.source = showing.source;
-        match showing.client {
-            Client::Asker(actor) => self.asker = Some(actor),
-            Client::Agent(agent) => {
-                self.asker = None;
-                let agent = agent.unwrap_or_default();
-                // Nearly every use is by the client of the use before.
-                if self.agent.as_bytes() != &agent[..agent.len().min(CLIENT_BYTES_MAX)] {
-                    self.agent = client_name(agent);
-                }
-            }
+        if showing.source != self.source() {
+            self.rest().source = showing.source;
+            self.is_stored = false;
+        }
+        let (asker, agent) = match showing.client {
+            Client::Asker(actor) => (Some(actor), None),
+            Client::Agent(agent) => (None, Some(agent.unwrap_or_default())),
+        };
+        if self.asker != asker {
+            self.asker = asker;
+            self.is_stored = false;
+        }
+        // Nearly every use is by the client of the use before.
+        if let Some(agent) = agent
+            && self.agent().as_bytes() != &agent[..agent.len().min(CLIENT_BYTES_MAX)]
+        {
+            self.rest().agent = client_name(agent);
+            self.is_stored = false;
         }
     }
 
+    fn source(&self) -> Option<IpAddr> {
+        self.rest.as_ref()?.source
+    }
+
+    fn agent(&self) -> &str {
+        self.rest.as_ref().map_or("", |rest| &rest.agent)
+    }
+
+    /// Forgets from where and by whom. Gives whether there was anything.
+    fn forget_source(&mut self) -> bool {
+        let has_any = self.source().is_some() || self.asker.is_some() || !self.agent().is_empty();
+        self.asker = None;
+        if let Some(rest) = &mut self.rest {
+            rest.source = None;
+            rest.agent = String::new();
+        }
+        self.is_stored &= !has_any;
+        has_any
+    }
+
     fn is_news(&self, network: Option<Network>) -> bool {
-        let is_new = |network: Network| {
-            self.networks.len() < NETWORKS_MAX && !self.networks.contains(&network)
-        };
+        let known = self.rest.as_ref().map_or(&[][..], |rest| &rest.networks);
+        let is_new = |network: Network| known.len() < NETWORKS_MAX && !known.contains(&network);
         !self.noted || network.is_some_and(is_new)
     }
 
     fn note(&mut self, asked: Asked<'_>) {
+        let before = (self.built_in, self.unasked);
         match asked {
             Asked::Nothing => {}
             Asked::Required(set) => self.built_in.add_all(set),
@@ -181,14 +270,17 @@ impl KeyUse {
                 }
             }
         }
+        self.is_stored &= before == (self.built_in, self.unasked);
     }
 
     fn note_added(&mut self, name: &str) {
-        if self.added.iter().any(|known| **known == *name) {
+        let rest = self.rest.get_or_insert_default();
+        if rest.added.iter().any(|known| **known == *name) {
             return;
         }
-        if self.added.len() < ADDED_SCOPES_MAX {
-            self.added.push(name.into());
+        self.is_stored = false;
+        if rest.added.len() < ADDED_SCOPES_MAX {
+            rest.added.push(name.into());
         } else {
             self.overflowed = true;
         }
@@ -198,7 +290,7 @@ impl KeyUse {
         let mut key = Self {
             unasked: stored.scopes.unasked,
             overflowed: stored.scopes.overflowed,
-            ..Self::default()
+            ..Self::new(stored.id)
         };
         // A scope that was built in when it was stored, and no longer is, is one of the others.
         for name in &stored.scopes.names {
@@ -208,23 +300,31 @@ impl KeyUse {
         }
         if let Some(last) = &stored.last {
             key.last_at = Some(last.at);
-            key.source = last.source;
+            if last.source.is_some() {
+                key.rest().source = last.source;
+            }
             match &last.client {
                 Some(UsedBy::Asker(actor)) => key.asker = Some(*actor),
-                Some(UsedBy::Agent(agent)) => key.agent.push_str(agent),
+                Some(UsedBy::Agent(agent)) => key.rest().agent.push_str(agent),
                 None => {}
             }
         }
+        key.is_stored = true;
         key
     }
 
-    fn change(&mut self, id: CredentialId) -> UseChange {
+    fn change(&mut self) -> UseChange {
         self.is_listed = false;
-        let pending = core::mem::take(&mut self.pending);
+        let pending = self.take_pending();
+        let is_stored = core::mem::replace(&mut self.is_stored, true);
         UseChange {
-            id,
-            last: self.last(),
-            scopes: self.scopes(),
+            id: self.id,
+            last_at: self.last_at,
+            described: (!is_stored).then(|| UseDescription {
+                source: self.source(),
+                client: self.client(),
+                scopes: self.scopes(),
+            }),
             counted: if pending.is_empty() {
                 Vec::new()
             } else {
@@ -233,22 +333,24 @@ impl KeyUse {
         }
     }
 
+    fn client(&self) -> Option<UsedBy> {
+        let agent = self.agent();
+        let by_agent = || (!agent.is_empty()).then(|| UsedBy::Agent(agent.into()));
+        self.asker.map(UsedBy::Asker).or_else(by_agent)
+    }
+
     fn last(&self) -> Option<LastUse> {
-        let client = match self.asker {
-            Some(actor) => Some(UsedBy::Asker(actor)),
-            None if self.agent.is_empty() => None,
-            None => Some(UsedBy::Agent(self.agent.as_str().into())),
-        };
         self.last_at.map(|at| LastUse {
             at,
-            source: self.source,
-            client,
+            source: self.source(),
+            client: self.client(),
         })
     }
 
     fn scopes(&self) -> ScopesUsed {
+        let added = self.rest.as_ref().map_or(&[][..], |rest| &rest.added);
         let built_in = self.built_in.names().map(Box::from);
-        let mut names: Vec<Box<str>> = built_in.chain(self.added.iter().cloned()).collect();
+        let mut names: Vec<Box<str>> = built_in.chain(added.iter().cloned()).collect();
         names.sort_unstable();
         ScopesUsed {
             names,
@@ -276,7 +378,7 @@ fn harmless(byte: u8) -> char {
 
 #[derive(Default)]
 struct Shard {
-    keys: HashMap<CredentialId, KeyUse>,
+    keys: ByCredential<KeyUse>,
     /// What was counted in an hour that was over before it was stored.
     rolled: Vec<(CredentialId, u32, Counts)>,
     /// The keys that have to be written.
@@ -313,7 +415,7 @@ impl Usage {
         let empty = || Self::in_memory(now);
         let (store, usage) = UsageStore::open(paths, key_file, now, empty, |usage, stored| {
             let mut shard = usage.shard(stored.id).lock();
-            shard.keys.insert(stored.id, KeyUse::from_stored(&stored));
+            shard.keys.insert(KeyUse::from_stored(&stored));
         })?;
         Ok(Self {
             counting_since: store.begun_at(),
@@ -343,7 +445,8 @@ impl Usage {
             rolled,
             changed,
         } = &mut *shard;
-        let key = keys.entry(showing.id).or_default();
+        let id = showing.id;
+        let key = keys.get_or_insert_with(id, || KeyUse::new(id));
         if let Some((hour, counts)) = key.count(showing.outcome, showing.at) {
             rolled.push((showing.id, hour, counts));
         }
@@ -357,7 +460,9 @@ impl Usage {
             let network = showing.source.map(Network::of);
             if key.is_news(network) && self.news.offer(showing, origin) {
                 key.noted = true;
-                key.networks.extend(network);
+                if let Some(network) = network {
+                    key.rest().networks.push(network);
+                }
             }
         }
     }
@@ -369,9 +474,12 @@ impl Usage {
 
     /// The ledger could not be told; the next use tells it again.
     fn give_back(&self, first: &FirstUse) {
-        if let Some(key) = self.shard(first.id).lock().keys.get_mut(&first.id) {
+        if let Some(key) = self.shard(first.id).lock().keys.get_mut(first.id) {
             key.noted = false;
-            key.networks.retain(|known| Some(*known) != first.network());
+            if let Some(rest) = &mut key.rest {
+                rest.networks
+                    .retain(|known| Some(*known) != first.network());
+            }
         }
     }
 
@@ -409,18 +517,18 @@ impl Usage {
 
     /// When a key was last used, as far as is known.
     pub fn last_used_at(&self, id: CredentialId) -> Option<Timestamp> {
-        self.shard(id).lock().keys.get(&id)?.last_at
+        self.shard(id).lock().keys.get(id)?.last_at
     }
 
     /// The last use of a key: when, from where and by whom.
     pub fn last_use(&self, id: CredentialId) -> Option<LastUse> {
-        self.shard(id).lock().keys.get(&id)?.last()
+        self.shard(id).lock().keys.get(id)?.last()
     }
 
     /// The scopes that a key was ever used for.
     pub fn scopes_used(&self, id: CredentialId) -> ScopesUsed {
         let shard = self.shard(id).lock();
-        shard.keys.get(&id).map(KeyUse::scopes).unwrap_or_default()
+        shard.keys.get(id).map(KeyUse::scopes).unwrap_or_default()
     }
 
     /// What has to be written since this was asked last.
@@ -436,8 +544,8 @@ impl Usage {
             let first = changes.len();
             // Drained, not taken: the room in the list is needed again.
             for id in changed.drain(..) {
-                if let Some(key) = keys.get_mut(&id) {
-                    changes.push(key.change(id));
+                if let Some(key) = keys.get_mut(id) {
+                    changes.push(key.change());
                 }
             }
             for (id, hour, counts) in rolled.drain(..) {
@@ -447,6 +555,8 @@ impl Usage {
                 }
             }
         }
+        // The store keeps them in this order: what lies together is written together.
+        changes.sort_unstable_by_key(|change| change.id);
         changes
     }
 
@@ -507,20 +617,26 @@ impl Usage {
         let shard = self.shard(id).lock();
         let rolled = shard.rolled.iter().filter(|(key, ..)| *key == id);
         let mut pending: Vec<_> = rolled.map(|(_, hour, counts)| (*hour, *counts)).collect();
-        if let Some(key) = shard.keys.get(&id).filter(|key| !key.pending.is_empty()) {
-            pending.push((key.hour, key.pending));
+        if let Some(key) = shard.keys.get(id) {
+            let counts = key.pending();
+            if !counts.is_empty() {
+                pending.push((key.hour, counts));
+            }
         }
         pending
     }
 
     /// All keys of which anything is known.
     fn ids(&self) -> Vec<CredentialId> {
-        let of = |shard: &Mutex<Shard>| shard.lock().keys.keys().copied().collect::<Vec<_>>();
+        let of = |shard: &Mutex<Shard>| {
+            let shard = shard.lock();
+            shard.keys.iter().map(|key| key.id).collect::<Vec<_>>()
+        };
         self.shards.iter().flat_map(of).collect()
     }
 
     fn forget(&self, id: CredentialId) {
-        self.shard(id).lock().keys.remove(&id);
+        self.shard(id).lock().keys.remove(id);
     }
 
     /// Forgets from where and by whom a key was used, where its last use is past.
@@ -528,16 +644,11 @@ impl Usage {
         for shard in &self.shards {
             let mut shard = shard.lock();
             let Shard { keys, changed, .. } = &mut *shard;
-            for (id, key) in keys {
-                let has_any = key.source.is_some() || key.asker.is_some() || !key.agent.is_empty();
-                if has_any && key.last_at.is_some_and(&is_past) {
-                    key.source = None;
-                    key.asker = None;
-                    key.agent = String::new();
-                    if !key.is_listed {
-                        key.is_listed = true;
-                        changed.push(*id);
-                    }
+            for key in keys.iter_mut() {
+                let is_past = key.last_at.is_some_and(&is_past);
+                if is_past && key.forget_source() && !key.is_listed {
+                    key.is_listed = true;
+                    changed.push(key.id);
                 }
             }
         }
@@ -696,6 +807,63 @@ mod tests {
         record(&usage, &showing(key(1), 10, Outcome::Valid));
         assert_eq!(usage.last_used_at(key(1)), Some(at(20)));
         assert_eq!(usage.last_used_at(key(2)), None);
+    }
+
+    /// Goal: what did not change is not sealed and written again, and what did always is.
+    #[test]
+    fn what_is_stored_already_is_not_told_again() {
+        let usage = Usage::in_memory(Timestamp::default());
+        let is_told = |showing: &Showing<'_>| {
+            record(&usage, showing);
+            let changes = usage.take_changes();
+            assert_eq!(changes.len(), 1);
+            assert_eq!(changes[0].last_at, Some(showing.at));
+            assert_eq!(changes[0].counted.len(), 1);
+            changes[0].described.is_some()
+        };
+        let named = |name: &str| vec![name.to_owned()];
+        let first = showing(key(1), 1, Outcome::Valid);
+        assert!(is_told(&first));
+        assert!(!is_told(&first));
+        let asker = Client::Asker(Actor::System);
+        for other in [
+            Showing {
+                source: None,
+                ..first
+            },
+            Showing {
+                client: Client::Agent(Some(b"wget")),
+                ..first
+            },
+            Showing {
+                client: asker,
+                ..first
+            },
+            Showing {
+                client: asker,
+                asked: Asked::Named(&[]),
+                ..first
+            },
+            Showing {
+                client: asker,
+                asked: Asked::Named(&named("files:read")),
+                ..first
+            },
+            Showing {
+                client: asker,
+                asked: Asked::Named(&named("own:scope")),
+                ..first
+            },
+        ] {
+            assert!(is_told(&other));
+            assert!(!is_told(&other));
+        }
+        usage.forget_sources(|_| true);
+        let changes = usage.take_changes();
+        let described = changes[0].described.as_ref().expect("told");
+        assert_eq!((described.source, &described.client), (None, &None));
+        usage.forget_sources(|_| true);
+        assert!(usage.take_changes().is_empty());
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod actor;
 pub mod api_key;
 pub mod authorization_code;
 mod bar;
+pub mod by_credential;
 pub mod client;
 pub mod command;
 pub mod consent;

@@ -100,8 +100,13 @@ impl Counts {
 
     /// One more, and never around the end.
     pub const fn add(&mut self, outcome: Outcome) {
+        self.add_times(outcome, 1);
+    }
+
+    /// So many more, and never around the end.
+    pub const fn add_times(&mut self, outcome: Outcome, times: u64) {
         let count = &mut self.0[outcome as usize];
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(times);
     }
 
     /// How often this one came.

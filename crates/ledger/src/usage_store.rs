@@ -2,15 +2,17 @@
 //! file sees appends only.
 //!
 //! ```text
-//! k id            last use, scopes, totals        one a key; the source and the client sealed
-//! h hour id       counts of an hour               48 hours, then they are a part of
+//! k id            last use, scopes, totals, and   one a key; the source and the client sealed
+//!                 the counts of its latest hour
+//! h hour id       counts of an hour before that   48 hours, then they are a part of
 //! d day id        counts of a day                 90 days, then of
 //! m month id      counts of a month               24 months, then they are gone
 //! b               when counting began             one, written when the store is made
 //! ```
 //!
 //! Each value begins with its revision; what a row of another revision says is not known and is passed
-//! over. The time stands before the id, so that what is old lies together and folding touches nothing
+//! over, but for those of a key that revision 1 wrote. A key that is in use costs one row at each flush: its
+//! latest hour gets a row of its own once there is a later one. The time stands before the id, so that what is old lies together and folding touches nothing
 //! else. A step of folding is one small batch, which sled writes wholly or not at all: a death in
 //! between counts nothing twice.
 //!
@@ -20,6 +22,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use bincode::{Decode, Encode};
@@ -47,8 +50,10 @@ pub const MONTHS_KEPT: u32 = 24;
 const CACHE_BYTES: u64 = 16 << 20;
 /// The most changes in one batch of sled's: it leaks with large ones.
 const BATCH_CHANGES_MAX: usize = 256;
-/// The revision of the values that are written.
+/// The revision of the rows of periods, and of when counting began.
 const REVISION: u8 = 1;
+/// The revision of the rows of keys.
+const KEY_REVISION: u8 = 2;
 
 const KEY: u8 = b'k';
 const BEGUN: &[u8] = b"b";
@@ -60,10 +65,10 @@ const CONFIG: bincode::config::Configuration<
 > = bincode::config::standard().with_limit::<65_536>();
 
 /// What is kept of a key besides its counts.
-#[derive(Encode, Decode)]
+#[derive(Decode)]
+#[cfg_attr(test, derive(Encode))]
 struct KeyRowV1 {
     last_at_micros: Option<i64>,
-    /// Nonce and AES-256-GCM of a [`SourceV1`]; empty once it was forgotten.
     sealed: Vec<u8>,
     scopes: Vec<String>,
     unasked: bool,
@@ -71,10 +76,64 @@ struct KeyRowV1 {
     totals: Vec<u64>,
 }
 
+/// The same, with what was counted last.
+#[derive(Default, Encode, Decode)]
+struct KeyRowV2 {
+    last_at_micros: Option<i64>,
+    /// The hour that `counted` is of.
+    hour: u32,
+    /// What was counted in that hour; it stands in no other row.
+    counted: Vec<u64>,
+    totals: Vec<u64>,
+    /// Nonce and AES-256-GCM of a [`SourceV1`]; empty once it was forgotten.
+    sealed: Vec<u8>,
+    scopes: Vec<String>,
+    unasked: bool,
+    overflowed: bool,
+}
+
+impl KeyRowV2 {
+    fn read(value: &[u8]) -> Option<Self> {
+        if let Some(row) = decode(KEY_REVISION, value) {
+            return Some(row);
+        }
+        let row: KeyRowV1 = decode(REVISION, value)?;
+        Some(Self {
+            last_at_micros: row.last_at_micros,
+            hour: 0,
+            counted: Vec::new(),
+            totals: row.totals,
+            sealed: row.sealed,
+            scopes: row.scopes,
+            unasked: row.unasked,
+            overflowed: row.overflowed,
+        })
+    }
+
+    /// Counts what came in an hour. Gives what has to go to a row of its own: the hour that was the
+    /// latest, or this one if it comes late.
+    fn count(&mut self, hour: u32, counts: Counts) -> Option<(u32, Counts)> {
+        let mut totals = untrimmed(&self.totals);
+        totals += counts;
+        self.totals = trimmed(totals);
+        if hour < self.hour {
+            return Some((hour, counts));
+        }
+        let before = (self.hour, untrimmed(&self.counted));
+        let mut counted = counts;
+        if hour == self.hour {
+            counted += before.1;
+        }
+        self.hour = hour;
+        self.counted = trimmed(counted);
+        (hour != before.0 && !before.1.is_empty()).then_some(before)
+    }
+}
+
 /// What is personal of the last use.
 #[derive(Encode, Decode)]
 struct SourceV1 {
-    source: Option<std::net::IpAddr>,
+    source: Option<IpAddr>,
     asker: Option<ActorV1>,
     agent: Option<String>,
 }
@@ -83,12 +142,23 @@ struct SourceV1 {
 pub struct UseChange {
     /// The key.
     pub id: CredentialId,
-    /// Its last use; `None` leaves nothing known of it.
-    pub last: Option<LastUse>,
-    /// What it was used for.
-    pub scopes: ScopesUsed,
+    /// When it was last used.
+    pub last_at: Option<Timestamp>,
+    /// The rest of what is known of its uses, unless that is what was written last: mostly it is, and
+    /// sealing it again would be most of the work.
+    pub described: Option<UseDescription>,
     /// What was counted since the last change was written, by hour.
     pub counted: Vec<(u32, Counts)>,
+}
+
+/// What is known of the uses of a key besides numbers.
+pub struct UseDescription {
+    /// From where it was used last.
+    pub source: Option<IpAddr>,
+    /// By whom.
+    pub client: Option<UsedBy>,
+    /// What it was used for.
+    pub scopes: ScopesUsed,
 }
 
 /// What is stored of a key.
@@ -172,7 +242,7 @@ impl UsageStore {
     fn load(&self, visit: &mut dyn FnMut(StoredUse)) -> Result<(), ScanError> {
         self.scan(&[KEY], &mut |key, value| {
             let id = key.get(1..).and_then(id_of);
-            if let Some((id, row)) = id.zip(decode::<KeyRowV1>(value)) {
+            if let Some((id, row)) = id.zip(KeyRowV2::read(value)) {
                 visit(StoredUse {
                     id,
                     last: self.last_of(id, &row),
@@ -193,26 +263,41 @@ impl UsageStore {
     /// If the store breaks; some of it may have been written.
     pub fn write(&self, changes: &[UseChange], rng: &dyn SecureRandom) -> io::Result<()> {
         for change in changes {
-            let mut totals = self.totals(change.id)?;
+            let mut row = self.key(change.id)?.unwrap_or_default();
+            let mut moved: BTreeMap<u32, Counts> = BTreeMap::new();
             for (hour, counts) in &change.counted {
-                totals += *counts;
-                self.add(Period::Hour(*hour), change.id, *counts)?;
+                if let Some((hour, counts)) = row.count(*hour, *counts) {
+                    *moved.entry(hour).or_default() += counts;
+                }
             }
-            let row = KeyRowV1 {
-                last_at_micros: change.last.as_ref().map(|last| last.at.micros()),
-                sealed: self.seal_source(change.id, change.last.as_ref(), rng)?,
-                scopes: change
+            row.last_at_micros = change.last_at.map(Timestamp::micros);
+            if let Some(described) = &change.described {
+                row.sealed = self.seal_source(change.id, described, rng)?;
+                row.scopes = described
                     .scopes
                     .names
                     .iter()
                     .map(ToString::to_string)
-                    .collect(),
-                unasked: change.scopes.unasked,
-                overflowed: change.scopes.overflowed,
-                totals: trimmed(totals),
-            };
-            let value = encode(&row)?;
-            caught(|| self.db.insert(key_row(change.id), value))?;
+                    .collect();
+                row.unasked = described.scopes.unasked;
+                row.overflowed = described.scopes.overflowed;
+            }
+            let value = encode(KEY_REVISION, &row)?;
+            if moved.is_empty() {
+                caught(|| self.db.insert(key_row(change.id), value))?;
+                continue;
+            }
+            // Together: a death in between must count nothing twice.
+            let mut batch = sled::Batch::default();
+            batch.insert(key_row(change.id), value);
+            for (hour, counts) in moved {
+                let period = Period::Hour(hour);
+                let mut sum = self.counts(period, change.id)?;
+                sum += counts;
+                let value = encode(REVISION, &trimmed(sum))?;
+                batch.insert(period_row(period, Some(change.id)), value);
+            }
+            caught(|| self.db.apply_batch(batch))?;
         }
         Ok(())
     }
@@ -231,8 +316,7 @@ impl UsageStore {
     /// # Errors
     /// If the store breaks.
     pub fn totals(&self, id: CredentialId) -> io::Result<Counts> {
-        let value = caught(|| self.db.get(key_row(id)))?;
-        let row = value.and_then(|value| decode::<KeyRowV1>(&value));
+        let row = self.key(id)?;
         Ok(row.map(|row| untrimmed(&row.totals)).unwrap_or_default())
     }
 
@@ -247,25 +331,35 @@ impl UsageStore {
         since: Timestamp,
         until: Timestamp,
     ) -> io::Result<Vec<Bucket>> {
-        let mut buckets = Vec::new();
-        let kept = [
-            (Period::month_of(until), MONTHS_KEPT),
-            (Period::day_of(until), DAYS_KEPT),
-            (Period::hour_of(until), HOURS_KEPT),
-        ];
-        for (newest, periods) in kept {
+        let mut buckets: BTreeMap<Period, Counts> = BTreeMap::new();
+        let mut add = |period: Period, counts: Counts| {
+            if period.end() > since && period.start() < until && !counts.is_empty() {
+                *buckets.entry(period).or_default() += counts;
+            }
+        };
+        for newest in [
+            Period::month_of(until),
+            Period::day_of(until),
+            Period::hour_of(until),
+        ] {
             // Folding is done now and then, so a few more may still be there.
-            for back in (0..=periods + 4).rev() {
+            for back in (0..=kept(newest) + 4).rev() {
                 let period = newest.back(back);
-                if period.end() <= since || period.start() >= until {
-                    continue;
-                }
-                let counts = self.counts(period, id)?;
-                if !counts.is_empty() {
-                    buckets.push(Bucket { period, counts });
+                if period.end() > since && period.start() < until {
+                    add(period, self.counts(period, id)?);
                 }
             }
         }
+        // Nobody folds the latest hour of a key that lies idle; it is told as if somebody had.
+        if let Some(row) = self.key(id)?
+            && let Some(period) = folded(Period::Hour(row.hour), until)
+        {
+            add(period, untrimmed(&row.counted));
+        }
+        let buckets = buckets.into_iter();
+        let mut buckets: Vec<Bucket> = buckets
+            .map(|(period, counts)| Bucket { period, counts })
+            .collect();
         buckets.sort_by_key(|bucket| bucket.period.start());
         Ok(buckets)
     }
@@ -275,12 +369,9 @@ impl UsageStore {
     /// # Errors
     /// If the store breaks. What was folded by then is folded.
     pub fn fold(&self, now: Timestamp) -> io::Result<()> {
-        let hours_before = Period::hour_of(now).back(HOURS_KEPT);
-        let days_before = Period::day_of(now).back(DAYS_KEPT);
-        let months_before = Period::month_of(now).back(MONTHS_KEPT);
-        self.fold_before(hours_before)?;
-        self.fold_before(days_before)?;
-        self.fold_before(months_before)
+        self.fold_before(oldest_kept(Period::hour_of(now)))?;
+        self.fold_before(oldest_kept(Period::day_of(now)))?;
+        self.fold_before(oldest_kept(Period::month_of(now)))
     }
 
     /// Folds every row of the kind of `limit` that is older.
@@ -309,7 +400,10 @@ impl UsageStore {
             for ((period, id), counts) in folded {
                 let mut sum = self.counts(period, id)?;
                 sum += counts;
-                batch.insert(period_row(period, Some(id)), encode(&trimmed(sum))?);
+                batch.insert(
+                    period_row(period, Some(id)),
+                    encode(REVISION, &trimmed(sum))?,
+                );
             }
             caught(|| self.db.apply_batch(batch))?;
         }
@@ -322,12 +416,12 @@ impl UsageStore {
     pub fn forget(&self, id: CredentialId, now: Timestamp) -> io::Result<()> {
         let mut batch = sled::Batch::default();
         batch.remove(key_row(id));
-        for (newest, periods) in [
-            (Period::hour_of(now), HOURS_KEPT),
-            (Period::day_of(now), DAYS_KEPT),
-            (Period::month_of(now), MONTHS_KEPT),
+        for newest in [
+            Period::hour_of(now),
+            Period::day_of(now),
+            Period::month_of(now),
         ] {
-            for back in 0..=periods + 4 {
+            for back in 0..=kept(newest) + 4 {
                 batch.remove(period_row(newest.back(back), Some(id)));
             }
         }
@@ -335,12 +429,9 @@ impl UsageStore {
         Ok(())
     }
 
-    fn add(&self, period: Period, id: CredentialId, counts: Counts) -> io::Result<()> {
-        let mut sum = self.counts(period, id)?;
-        sum += counts;
-        let value = encode(&trimmed(sum))?;
-        caught(|| self.db.insert(period_row(period, Some(id)), value))?;
-        Ok(())
+    fn key(&self, id: CredentialId) -> io::Result<Option<KeyRowV2>> {
+        let value = caught(|| self.db.get(key_row(id)))?;
+        Ok(value.and_then(|value| KeyRowV2::read(&value)))
     }
 
     fn counts(&self, period: Period, id: CredentialId) -> io::Result<Counts> {
@@ -359,26 +450,23 @@ impl UsageStore {
     fn seal_source(
         &self,
         id: CredentialId,
-        last: Option<&LastUse>,
+        described: &UseDescription,
         rng: &dyn SecureRandom,
     ) -> io::Result<Vec<u8>> {
-        let Some(last) = last else {
-            return Ok(Vec::new());
-        };
-        let (asker, agent) = match &last.client {
+        let (asker, agent) = match &described.client {
             Some(UsedBy::Asker(actor)) => (Some(actor.keep()), None),
             Some(UsedBy::Agent(agent)) => (None, Some(agent.to_string())),
             None => (None, None),
         };
-        if last.source.is_none() && asker.is_none() && agent.is_none() {
+        if described.source.is_none() && asker.is_none() && agent.is_none() {
             return Ok(Vec::new());
         }
         let source = SourceV1 {
-            source: last.source,
+            source: described.source,
             asker,
             agent,
         };
-        let mut sealed = encode(&source)?;
+        let mut sealed = encode(REVISION, &source)?;
         let mut nonce = [0; NONCE_LEN];
         let failed = |_| io::Error::other("the source of a use could not be sealed");
         rng.fill(&mut nonce).map_err(failed)?;
@@ -392,7 +480,7 @@ impl UsageStore {
         Ok([&nonce[..], &sealed].concat())
     }
 
-    fn last_of(&self, id: CredentialId, row: &KeyRowV1) -> Option<LastUse> {
+    fn last_of(&self, id: CredentialId, row: &KeyRowV2) -> Option<LastUse> {
         let at = Timestamp::from_micros(row.last_at_micros?);
         let opened = row.sealed.split_first_chunk::<NONCE_LEN>();
         let source = opened.and_then(|(nonce, sealed)| {
@@ -400,7 +488,7 @@ impl UsageStore {
             let nonce = Nonce::assume_unique_for_key(*nonce);
             let aad = Aad::from(id.to_bytes());
             let plain = self.seal.open_in_place(nonce, aad, &mut sealed).ok()?;
-            decode::<SourceV1>(plain)
+            decode::<SourceV1>(REVISION, plain)
         });
         let (source, client) = match source {
             None => (None, None),
@@ -419,10 +507,10 @@ impl UsageStore {
 /// thought to be idle for longer than it was watched.
 fn begun_at(db: &sled::Db, now: Timestamp) -> Result<Timestamp, ScanError> {
     let row = caught(|| db.get(BEGUN))?;
-    if let Some(micros) = row.and_then(|value| decode::<i64>(&value)) {
+    if let Some(micros) = row.and_then(|value| decode::<i64>(REVISION, &value)) {
         return Ok(Timestamp::from_micros(micros));
     }
-    let value = encode(&now.micros()).map_err(ScanError::Io)?;
+    let value = encode(REVISION, &now.micros()).map_err(ScanError::Io)?;
     caught(|| db.insert(BEGUN, value))?;
     caught(|| db.flush())?;
     Ok(now)
@@ -464,6 +552,33 @@ fn id_of(bytes: &[u8]) -> Option<CredentialId> {
     CredentialId::from_bytes(bytes.try_into().ok()?)
 }
 
+/// How many periods of this kind are kept.
+const fn kept(kind: Period) -> u32 {
+    match kind {
+        Period::Hour(_) => HOURS_KEPT,
+        Period::Day(_) => DAYS_KEPT,
+        Period::Month(_) => MONTHS_KEPT,
+    }
+}
+
+/// The oldest period that is kept, of those of this kind, when this is the newest.
+const fn oldest_kept(newest: Period) -> Period {
+    newest.back(kept(newest))
+}
+
+/// What a period has become by `now`: itself, the one around it that is kept, or nothing.
+fn folded(period: Period, now: Timestamp) -> Option<Period> {
+    let newest = match period {
+        Period::Hour(_) => Period::hour_of(now),
+        Period::Day(_) => Period::day_of(now),
+        Period::Month(_) => Period::month_of(now),
+    };
+    if period >= oldest_kept(newest) {
+        return Some(period);
+    }
+    folded(period.larger()?, now)
+}
+
 /// Counts without the zeros at their end, so that outcomes may be added.
 fn trimmed(counts: Counts) -> Vec<u64> {
     let mut counts: Vec<u64> = counts.iter().map(|(_, count)| count).collect();
@@ -482,21 +597,22 @@ fn untrimmed(stored: &[u64]) -> Counts {
 }
 
 fn counts_of(value: &[u8]) -> Counts {
-    decode::<Vec<u64>>(value)
+    decode::<Vec<u64>>(REVISION, value)
         .map(|stored| untrimmed(&stored))
         .unwrap_or_default()
 }
 
-fn encode<T: Encode>(value: &T) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![REVISION];
+fn encode<T: Encode>(revision: u8, value: &T) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(128);
+    bytes.push(revision);
     bincode::encode_into_std_write(value, &mut bytes, CONFIG).map_err(io::Error::other)?;
     Ok(bytes)
 }
 
 /// `None` for what another revision wrote and for what is no row at all.
-fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
-    let (revision, bytes) = bytes.split_first()?;
-    if *revision != REVISION {
+fn decode<T: Decode<()>>(revision: u8, bytes: &[u8]) -> Option<T> {
+    let (written, bytes) = bytes.split_first()?;
+    if *written != revision {
         return None;
     }
     let (value, used) = bincode::decode_from_slice(bytes, CONFIG).ok()?;
@@ -561,22 +677,34 @@ mod tests {
         counts
     }
 
+    fn some_scopes() -> ScopesUsed {
+        ScopesUsed {
+            names: vec!["files:read".into()],
+            unasked: true,
+            overflowed: false,
+        }
+    }
+
+    fn last_use(seconds: i64) -> LastUse {
+        LastUse {
+            at: at(seconds),
+            source: Some([203, 0, 113, 7].into()),
+            client: Some(UsedBy::Agent("curl/8".into())),
+        }
+    }
+
     fn change(number: u32, seconds: i64) -> UseChange {
         let Period::Hour(hour) = Period::hour_of(at(seconds)) else {
             panic!("an hour")
         };
         UseChange {
             id: id(number),
-            last: Some(LastUse {
-                at: at(seconds),
+            last_at: Some(at(seconds)),
+            described: Some(UseDescription {
                 source: Some([203, 0, 113, 7].into()),
                 client: Some(UsedBy::Agent("curl/8".into())),
+                scopes: some_scopes(),
             }),
-            scopes: ScopesUsed {
-                names: vec!["files:read".into()],
-                unasked: true,
-                overflowed: false,
-            },
             counted: vec![(hour, once(Outcome::Valid))],
         }
     }
@@ -590,12 +718,18 @@ mod tests {
     fn what_was_written_is_there_after_the_next_start() {
         let room = Room::new();
         let store = room.open();
-        write(&store, change(1, NOW));
+        write(&store, change(1, NOW - 1));
+        // What was told before stays.
+        let numbers = UseChange {
+            described: None,
+            ..change(1, NOW)
+        };
+        write(&store, numbers);
         let by_service = UseChange {
-            last: Some(LastUse {
-                at: at(NOW + 1),
+            described: Some(UseDescription {
                 source: None,
                 client: Some(UsedBy::Asker(Actor::System)),
+                scopes: ScopesUsed::default(),
             }),
             ..change(2, NOW + 1)
         };
@@ -605,11 +739,78 @@ mod tests {
         wait_until_released(&room.paths.usage().join("db")).expect("released");
         let (store, found) = room.open_all(NOW);
         assert_eq!(found.len(), 2);
-        assert_eq!(found[0].last, change(1, NOW).last);
-        assert_eq!(found[0].scopes, change(1, NOW).scopes);
+        assert_eq!(found[0].last, Some(last_use(NOW)));
+        assert_eq!(found[0].scopes, some_scopes());
         let last = found[1].last.clone().expect("a use");
         assert_eq!(last.client, Some(UsedBy::Asker(Actor::System)));
-        assert_eq!(store.totals(id(1)).expect("read"), once(Outcome::Valid));
+        assert_eq!(store.totals(id(1)).expect("read").get(Outcome::Valid), 2);
+    }
+
+    #[test]
+    fn a_row_of_revision_1_is_read_and_becomes_one_of_revision_2() {
+        let room = Room::new();
+        let store = room.open();
+        let described = change(1, NOW).described.expect("it is described");
+        let sealed = store.seal_source(id(1), &described, &SystemRandom::new());
+        let row = KeyRowV1 {
+            last_at_micros: Some(at(NOW - 7_200).micros()),
+            sealed: sealed.expect("sealed"),
+            scopes: vec!["files:read".to_owned()],
+            unasked: true,
+            overflowed: false,
+            totals: vec![5],
+        };
+        let hour = encode(REVISION, &trimmed(once(Outcome::Valid))).expect("encoded");
+        let Period::Hour(before) = Period::hour_of(at(NOW - 7_200)) else {
+            panic!("an hour")
+        };
+        let hour_row = period_row(Period::Hour(before), Some(id(1)));
+        store.db.insert(hour_row, hour).expect("written");
+        let row = encode(REVISION, &row).expect("encoded");
+        store.db.insert(key_row(id(1)), row).expect("written");
+        let numbers = UseChange {
+            described: None,
+            // Some of it comes late.
+            counted: vec![
+                (before + 2, once(Outcome::Valid)),
+                (before, once(Outcome::Valid)),
+                (before + 1, once(Outcome::Expired)),
+            ],
+            ..change(1, NOW)
+        };
+        write(&store, numbers);
+        let mut found = Vec::new();
+        let loaded = store.load(&mut |stored| found.push(stored));
+        loaded.expect("read");
+        assert_eq!(found[0].last, Some(last_use(NOW)));
+        assert_eq!(found[0].scopes, some_scopes());
+        let totals = store.totals(id(1)).expect("read");
+        assert_eq!(totals.get(Outcome::Valid), 7);
+        let series = store.series(id(1), at(0), at(NOW + 1)).expect("read");
+        let valid = series
+            .iter()
+            .map(|bucket| bucket.counts.get(Outcome::Valid));
+        assert_eq!(valid.collect::<Vec<_>>(), [2, 0, 1]);
+        assert_eq!(series[1].counts, once(Outcome::Expired));
+    }
+
+    /// Goal: what is in use costs one row each time, or a hundred thousand keys take a core.
+    #[test]
+    fn an_hour_has_one_row_a_key_and_gets_its_own_when_it_is_over() {
+        let room = Room::new();
+        let store = room.open();
+        for second in 0..10 {
+            write(&store, change(1, NOW + second));
+        }
+        // One, and when counting began.
+        assert_eq!(store.db.len(), 2);
+        write(&store, change(1, NOW + 3_600));
+        assert_eq!(store.db.len(), 3);
+        let series = store.series(id(1), at(0), at(NOW + 3_601)).expect("read");
+        let valid = series
+            .iter()
+            .map(|bucket| bucket.counts.get(Outcome::Valid));
+        assert_eq!(valid.collect::<Vec<_>>(), [10, 1]);
     }
 
     #[test]
@@ -633,8 +834,8 @@ mod tests {
         let room = Room::new();
         let store = room.open();
         let mut named = change(1, NOW);
-        if let Some(last) = &mut named.last {
-            last.client = Some(UsedBy::Agent("a-most-peculiar-agent".into()));
+        if let Some(described) = &mut named.described {
+            described.client = Some(UsedBy::Agent("a-most-peculiar-agent".into()));
         }
         write(&store, named);
         store.flush().expect("flushed");
