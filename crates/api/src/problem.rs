@@ -265,6 +265,7 @@ impl From<Refusal> for Problem {
             | Refusal::OtherCount(_)
             | Refusal::TooLateToUndo
             | Refusal::PublicClient
+            | Refusal::TooManySigningKeys
             | Refusal::NoRotationToUndo => with(StatusCode::CONFLICT),
         }
     }

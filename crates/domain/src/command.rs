@@ -24,6 +24,7 @@ use crate::refusal::Refusal;
 use crate::revocation::{RevokeApiKeys, UndoRevocation};
 use crate::service::{ChangeService, CreateService, DeleteService};
 use crate::session::{EndSession, StartSession};
+use crate::signing::{CreateSigningKey, RetireSigningKey};
 use crate::team::{ChangeTeam, CreateTeam, DeleteTeam, PlaceInTeam};
 use crate::time::Timestamp;
 use crate::token_family::{RefreshTokens, RevokeTokenFamily};
@@ -100,6 +101,8 @@ commands! {
     RevokeTokenFamily,
     RevokeAccessToken,
     RevokeConsent,
+    CreateSigningKey,
+    RetireSigningKey,
 }
 
 /// Decides a command: what happens, nothing because it is so already, or why not.
@@ -177,5 +180,7 @@ pub fn decide(
         Command::RevokeTokenFamily(c) => directory.decide_revoke_token_family(authority, c),
         Command::RevokeAccessToken(c) => directory.decide_revoke_access_token(authority, c),
         Command::RevokeConsent(c) => directory.decide_revoke_consent(authority, c),
+        Command::CreateSigningKey(c) => directory.decide_create_signing_key(authority, c, now),
+        Command::RetireSigningKey(c) => directory.decide_retire_signing_key(authority, c, now),
     }
 }

@@ -23,6 +23,7 @@ use crate::org::Org;
 use crate::position::Position;
 use crate::service::Service;
 use crate::session::Session;
+use crate::signing::{SigningKey, SigningKeyId};
 use crate::target::Target;
 use crate::text::{Email, Slug};
 use crate::time::Timestamp;
@@ -71,6 +72,9 @@ pub struct Directory {
     pub(crate) audiences: HashMap<CredentialId, Audience>,
     /// What is to be taken out, and when at the earliest.
     pub(crate) expiring: BTreeSet<(Timestamp, Expiring)>,
+    /// The first organisation of all: of whoever runs this server.
+    pub(crate) operator_org: Option<OrgId>,
+    pub(crate) signing_keys: BTreeMap<SigningKeyId, SigningKey>,
 }
 
 impl Directory {
@@ -226,6 +230,9 @@ impl Directory {
                 let org = self.client(e.client).map(|client| client.org);
                 org.into_iter().collect()
             }
+            Event::SigningKeyCreated(_) | Event::SigningKeyRetired(_) => {
+                self.operator_org().into_iter().collect()
+            }
         }
     }
 
@@ -310,6 +317,8 @@ impl Directory {
             Event::TokenFamilyRevoked(e) => Target::Client(e.client),
             Event::AccessTokenRevoked(e) => Target::Client(e.client),
             Event::ConsentRevoked(e) => Target::Client(e.client),
+            Event::SigningKeyCreated(e) => Target::SigningKey(e.kid),
+            Event::SigningKeyRetired(e) => Target::SigningKey(e.kid),
         }
     }
 
@@ -387,6 +396,8 @@ impl Directory {
             Event::TokenFamilyRevoked(e) => self.apply_token_family_revoked(*e),
             Event::AccessTokenRevoked(e) => self.apply_access_token_revoked(*e, at),
             Event::ConsentRevoked(e) => self.apply_consent_revoked(*e),
+            Event::SigningKeyCreated(e) => self.apply_signing_key_created(e, at),
+            Event::SigningKeyRetired(e) => self.apply_signing_key_retired(*e),
         }
         // Only now: what was decided was decided while it was still there.
         self.expire(at);

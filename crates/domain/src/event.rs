@@ -33,6 +33,7 @@ use crate::rate_limit::OrgLimitsChanged;
 use crate::revocation::{ApiKeysRevocationUndone, ApiKeysRevoked};
 use crate::service::{ServiceChanged, ServiceCreated, ServiceDeleted};
 use crate::session::{SessionEnded, SessionStarted};
+use crate::signing::{SigningKeyCreated, SigningKeyRetired};
 use crate::team::{TeamChanged, TeamCreated, TeamDeleted, TeamMemberAdded, TeamMemberRemoved};
 use crate::time::Timestamp;
 use crate::token_family::{TokenFamilyRevoked, TokensRefreshed};
@@ -138,4 +139,6 @@ events! {
     TokenFamilyRevoked,
     AccessTokenRevoked,
     ConsentRevoked,
+    SigningKeyCreated,
+    SigningKeyRetired,
 }

@@ -362,7 +362,9 @@ impl LossSearch {
             | Event::OrgLimitsChanged(_)
             | Event::EntitlementCreditsChanged(_)
             | Event::AuthorizationCodeIssued(_)
-            | Event::ClientSecretRotated(_) => None,
+            | Event::ClientSecretRotated(_)
+            | Event::SigningKeyCreated(_)
+            | Event::SigningKeyRetired(_) => None,
             Event::ClientRegistered(e) => self.client(e.client, &e.settings.scopes),
             Event::ClientChanged(e) => self.client(e.client, &e.settings.scopes),
             Event::ClientDeleted(e) => self.holder_gone(|holder| holder.is_client(e.client)),

@@ -224,6 +224,7 @@ impl Directory {
             policy: OrgPolicy::default(),
             policy_changed_at: None,
         };
+        self.operator_org.get_or_insert(event.org);
         self.org_slugs.insert(event.slug.clone(), event.org);
         self.orgs.insert(event.org, org);
         self.insert_member(event.org, event.owner, Role::Owner);

@@ -38,6 +38,8 @@ pub enum Noun {
     Client,
     /// What a person allowed a client to do.
     Consent,
+    /// A key that signs tokens.
+    SigningKey,
 }
 
 impl Noun {
@@ -55,6 +57,7 @@ impl Noun {
             Self::Revocation => "revocation",
             Self::Client => "client",
             Self::Consent => "consent",
+            Self::SigningKey => "signing key",
         }
     }
 }
@@ -106,6 +109,10 @@ pub enum Field {
     RefreshIdleSeconds,
     /// `refresh_seconds`
     RefreshSeconds,
+    /// `overlap_seconds`
+    OverlapSeconds,
+    /// `private_key_pem`
+    PrivateKeyPem,
     /// An identifier, of a credential or of anything else; drawn by the server, so that a caller
     /// hardly ever sees this.
     CredentialId,
@@ -137,6 +144,8 @@ impl Field {
             Self::AccessTokenSeconds => "access_token_seconds",
             Self::RefreshIdleSeconds => "refresh_idle_seconds",
             Self::RefreshSeconds => "refresh_seconds",
+            Self::OverlapSeconds => "overlap_seconds",
+            Self::PrivateKeyPem => "private_key_pem",
             Self::CredentialId => "id",
         }
     }
@@ -336,6 +345,12 @@ pub enum Refusal {
     /// No new secret waits for its first use. (409)
     #[error("there is no rotation that could be undone")]
     NoRotationToUndo,
+    /// Everybody who checks tokens reads all keys that are published. (409)
+    #[error(
+        "{max} keys of this algorithm are published already; wait for the end of one, or retire it",
+        max = crate::signing::PUBLISHED_MAX
+    )]
+    TooManySigningKeys,
 }
 
 impl Refusal {

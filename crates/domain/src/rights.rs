@@ -19,6 +19,7 @@ use crate::time::Timestamp;
 /// Rights that change something which no environment divides; a test credential has none of them.
 const LIVE_ONLY: &[&str] = &[
     built_in::SCOPES_WRITE,
+    built_in::SIGNING_KEYS_WRITE,
     built_in::TEAMS_WRITE,
     built_in::USERS_WRITE,
     built_in::WORKSPACES_WRITE,

@@ -7,6 +7,7 @@ use crate::id::{
     ClientId, EntitlementId, InvitationId, KeyId, OrgId, RevocationId, ServiceId, SessionId,
     TeamId, UserId,
 };
+use crate::signing::SigningKeyId;
 
 /// The thing an event is about, written `noun:id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +32,8 @@ pub enum Target {
     Revocation(RevocationId),
     /// An OAuth client.
     Client(ClientId),
+    /// A key that signs tokens.
+    SigningKey(SigningKeyId),
     /// A credential whose holder is not known.
     Credential(CredentialId),
 }
@@ -48,6 +51,7 @@ impl fmt::Display for Target {
             Self::Session(id) => write!(f, "session:{id}"),
             Self::Revocation(id) => write!(f, "revocation:{id}"),
             Self::Client(id) => write!(f, "client:{id}"),
+            Self::SigningKey(kid) => write!(f, "signing_key:{kid}"),
             Self::Credential(id) => write!(f, "credential:{id}"),
         }
     }

@@ -23,6 +23,7 @@ mod orgs;
 mod part;
 mod personal;
 mod services;
+mod signing;
 mod table;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use keyledger_domain::revocation::{HolderKind, RevocationFilter, RevokeApiKeys, 
 use keyledger_domain::scope::{Access, ScopeEntry};
 use keyledger_domain::service::{ChangeService, CreateService, DeleteService};
 use keyledger_domain::session::{EndSession, StartSession};
+use keyledger_domain::signing::{CreateSigningKey, PublicKey, RetireSigningKey};
 use keyledger_domain::team::{ChangeTeam, CreateTeam, DeleteTeam, PlaceInTeam};
 use keyledger_domain::user::{ChangePassword, NewUser};
 use keyledger_domain::user_key::{CreateUserKey, KeyLabel, RenameUserKey, RevokeUserKey};
@@ -198,6 +199,42 @@ fn limits(org: OrgId) -> [Command; 9] {
             rate_limit: Some(RateLimit::new(600, 60).expect("a limit")),
         }
         .into(),
+    ]
+}
+
+/// A key of each algorithm, a rotation, and a key that is retired at once.
+fn signing_keys(ada: UserId) -> Vec<(Authority, Command)> {
+    let kid = |name: &str| text(&format!("{name:A<43}"));
+    let create = |name: &str, public_key: PublicKey, overlap_seconds: u64| CreateSigningKey {
+        kid: kid(name),
+        public_key,
+        sealed: SealedSecret::from_bytes(vec![5; 60]),
+        overlap_seconds,
+    };
+    let point = |number: u8| PublicKey::P256 {
+        x: [number; 32],
+        y: [number; 32],
+    };
+    let ed25519 = PublicKey::Ed25519 { x: [3; 32] };
+    let rsa = PublicKey::Rsa {
+        modulus: vec![0xc1; 256].into(),
+        exponent: vec![1, 0, 1].into(),
+    };
+    vec![
+        (
+            Authority::SYSTEM,
+            create("point-1", point(1), 86_400).into(),
+        ),
+        (Authority::SYSTEM, create("edwards", ed25519, 86_400).into()),
+        (of(ada), create("rivest", rsa, 0).into()),
+        (of(ada), create("point-2", point(2), 86_400).into()),
+        (
+            of(ada),
+            RetireSigningKey {
+                kid: kid("edwards"),
+            }
+            .into(),
+        ),
     ]
 }
 
@@ -505,9 +542,11 @@ pub(crate) fn steps() -> Vec<Submission> {
     };
     step(of(ada), revoke.into());
     step(of(ada), UndoRevocation { org, revocation }.into());
-
     for (authority, command) in oauth::steps(org, ada) {
         step(authority, command);
+    }
+    for (who, command) in signing_keys(ada) {
+        step(who, command);
     }
 
     let numbered = (1..).zip(steps);

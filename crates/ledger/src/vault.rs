@@ -58,6 +58,11 @@ pub enum SealedFor<'a> {
         /// Whose.
         person: Pseudonym,
     },
+    /// The private half of a key that signs tokens.
+    SigningKey {
+        /// Its `kid`, which is the thumbprint of its public half: it opens beside no other.
+        kid: &'a [u8],
+    },
 }
 
 impl SealedFor<'_> {
@@ -83,6 +88,10 @@ impl SealedFor<'_> {
                 field(b"person key");
                 field(person.as_bytes());
             }
+            Self::SigningKey { kid } => {
+                field(b"signing key");
+                field(kid);
+            }
         }
         bytes
     }
@@ -92,6 +101,7 @@ impl SealedFor<'_> {
 pub struct Vault {
     retrievable: Vec<(u32, LessSafeKey)>,
     persons: Vec<(u32, LessSafeKey)>,
+    signing: Vec<(u32, LessSafeKey)>,
 }
 
 impl Vault {
@@ -106,6 +116,7 @@ impl Vault {
         Self {
             retrievable: keys("keyledger 2026-11 retrievable keys"),
             persons: keys("keyledger 2026-11 person keys"),
+            signing: keys("keyledger 2026-11 signing keys"),
         }
     }
 
@@ -113,6 +124,7 @@ impl Vault {
         match purpose {
             SealedFor::RetrievableKey { .. } => &self.retrievable,
             SealedFor::PersonKey { .. } => &self.persons,
+            SealedFor::SigningKey { .. } => &self.signing,
         }
     }
 
@@ -372,6 +384,7 @@ mod tests {
             SealedFor::PersonKey {
                 person: Pseudonym::from([1; 16]),
             },
+            SealedFor::SigningKey { kid: b"3kTMd9wQx" },
         ];
         for other in &others {
             assert_eq!(

@@ -303,6 +303,7 @@ impl Failed {
             | Refusal::ResourceNotAllowed
             | Refusal::RedirectUriNotAllowed
             | Refusal::InvalidGrant
+            | Refusal::TooManySigningKeys
             | Refusal::NoRotationToUndo => Check::Unknown.into(),
         }
     }

@@ -20,6 +20,7 @@ mod rate_limit;
 mod rights;
 mod service;
 mod session;
+mod signing;
 mod team;
 mod user;
 mod user_key;

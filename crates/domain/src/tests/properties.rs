@@ -40,6 +40,10 @@ use crate::role::Role;
 use crate::scope::{Access, ScopeEntry, Scopes, find_built_in, is_delegable};
 use crate::service::{ChangeService, CreateService, DeleteService};
 use crate::session::{EndSession, StartSession};
+use crate::signing::{
+    CreateSigningKey, OVERLAP_SECONDS_MAX, PUBLISHED_MAX, PublicKey, RetireSigningKey,
+    SigningAlgorithm, SigningKeyId,
+};
 use crate::team::{ChangeTeam, CreateTeam, DeleteTeam, PlaceInTeam};
 use crate::text::Slug;
 use crate::time::Timestamp;
@@ -67,7 +71,7 @@ const NETS: &[&str] = &["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "2001:db8::/32
 mod oauth;
 
 /// How many different commands [`Dice::command`] draws from.
-const COMMANDS: usize = 66;
+const COMMANDS: usize = 68;
 
 /// Draws from bytes, so that a failing run shrinks to the shortest one.
 struct Dice<'a> {
@@ -350,10 +354,27 @@ impl<'a> Dice<'a> {
                 session: session_id(self.name()),
                 digest: digest(self.name()),
             }),
+            66 => Command::CreateSigningKey(CreateSigningKey {
+                kid: self.kid(),
+                public_key: match self.below(2) {
+                    0 => PublicKey::P256 {
+                        x: [0; 32],
+                        y: [0; 32],
+                    },
+                    _ => PublicKey::Ed25519 { x: [0; 32] },
+                },
+                sealed: sealed(self.name()),
+                overlap_seconds: self.pick(&[0, 600, OVERLAP_SECONDS_MAX, u64::MAX]),
+            }),
+            67 => Command::RetireSigningKey(RetireSigningKey { kid: self.kid() }),
             _ => Command::EndSession(EndSession {
                 session: session_id(self.name()),
             }),
         }
+    }
+
+    fn kid(&mut self) -> SigningKeyId {
+        word(&format!("{:A<43}", self.name()))
     }
 
     /// Policies, revocations of many keys, and members who leave.
@@ -659,6 +680,19 @@ fn check_references(d: &Directory) {
     assert_eq!(entitlements.sum::<usize>(), d.entitlements.len());
     check_orgs(d);
     check_users(d);
+    check_signing_keys(d);
+}
+
+/// At most one key signs with an algorithm, and only so many are published.
+fn check_signing_keys(d: &Directory) {
+    for algorithm in SigningAlgorithm::ALL {
+        let keys = d.signing_keys.values();
+        let keys = keys.filter(|key| key.algorithm() == algorithm);
+        assert!(keys.clone().filter(|key| key.retires_at.is_none()).count() <= 1);
+        let published = keys.filter(|key| key.is_published(d.at()));
+        assert!(published.count() <= PUBLISHED_MAX);
+    }
+    assert_eq!(d.operator_org().is_some(), !d.orgs.is_empty());
 }
 
 fn check_orgs(d: &Directory) {

@@ -24,8 +24,8 @@ use super::oauth::{
 };
 use super::part::{
     ActivationV1, ActorV1, DigestV1, DisabledForV1, GrantV1, HolderKindV1, KeyLabelV1, NetV1,
-    NewApiKeyV1, NewApiKeyV2, RateLimitV1, ReachV1, RegistrationV1, RevocationFilterV1, RoleV1,
-    ScopeEntryV1,
+    NewApiKeyV1, NewApiKeyV2, PublicKeyV1, RateLimitV1, ReachV1, RegistrationV1,
+    RevocationFilterV1, RoleV1, ScopeEntryV1,
 };
 use super::{Depth, PREFIX_BYTES, Parsed, Persons, Stored, table};
 use crate::committer::faults::{FaultyLog, HeadDouble, Seen};
@@ -307,6 +307,7 @@ fn shapes() -> BTreeMap<String, String> {
         ("NewClientSecretV1", NewClientSecretV1::SHAPE),
         ("NewAccessTokenV1", NewAccessTokenV1::SHAPE),
         ("FamilyEndV1", FamilyEndV1::SHAPE),
+        ("PublicKeyV1", PublicKeyV1::SHAPE),
     ];
     let events = table::ALL
         .iter()

@@ -17,6 +17,7 @@ use keyledger_domain::revocation::*;
 use keyledger_domain::scope::{Access, ScopeEntry};
 use keyledger_domain::service::*;
 use keyledger_domain::session::*;
+use keyledger_domain::signing::*;
 use keyledger_domain::team::*;
 use keyledger_domain::text::{Description, DisplayName, Email};
 use keyledger_domain::user::*;
@@ -107,6 +108,11 @@ impl Draw {
             pepper_version: u32::from_le_bytes(self.bytes()),
             tag: self.bytes(),
         }
+    }
+
+    fn kid(&mut self) -> SigningKeyId {
+        let letters = self.letters(42);
+        format!("{letters:A<43}").parse().expect("a thumbprint")
     }
 
     fn role(&mut self) -> Role {
@@ -434,6 +440,23 @@ impl Draw {
             }),
             "MemberDisabled" => Event::MemberDisabled(MemberDisabled { org, user }),
             "MemberEnabled" => Event::MemberEnabled(MemberEnabled { org, user }),
+            "SigningKeyCreated" => Event::SigningKeyCreated(SigningKeyCreated {
+                kid: self.kid(),
+                public_key: match self.below(3) {
+                    0 => PublicKey::P256 {
+                        x: self.bytes(),
+                        y: self.bytes(),
+                    },
+                    1 => PublicKey::Ed25519 { x: self.bytes() },
+                    _ => PublicKey::Rsa {
+                        modulus: self.bytes::<512>().to_vec().into(),
+                        exponent: self.bytes::<3>().to_vec().into(),
+                    },
+                },
+                sealed: SealedSecret::from_bytes(self.bytes::<300>().to_vec()),
+                previous_retires_at: self.option(Self::at),
+            }),
+            "SigningKeyRetired" => Event::SigningKeyRetired(SigningKeyRetired { kid: self.kid() }),
             "UserKeyHandedOver" => Event::UserKeyHandedOver(UserKeyHandedOver {
                 org,
                 user,

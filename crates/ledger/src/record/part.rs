@@ -17,6 +17,7 @@ use keyledger_domain::id::{
 use keyledger_domain::key_use::NetworkTag;
 use keyledger_domain::revocation::{HolderKind, Reach, RevocationFilter};
 use keyledger_domain::scope::{Access, ScopeEntry};
+use keyledger_domain::signing::{PublicKey, SigningKeyId};
 use keyledger_domain::text::{Description, DisplayName, Email, Handle, Slug};
 use keyledger_domain::user::Registration;
 use keyledger_domain::user_key::KeyLabel;
@@ -126,7 +127,8 @@ text_parts!(
     Description,
     Scope,
     RedirectUri,
-    Resource
+    Resource,
+    SigningKeyId
 );
 
 impl Part for CredentialId {
@@ -326,6 +328,53 @@ impl Part for Digest {
         Ok(Self {
             pepper_version: form.pepper_version,
             tag: form.tag,
+        })
+    }
+}
+
+impl Part for SealedSecret {
+    type Form = Vec<u8>;
+
+    fn keep(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+
+    fn give(form: Vec<u8>) -> Result<Self, Fault> {
+        Ok(Self::from_bytes(form))
+    }
+}
+
+form! {
+    /// The public half of a signing key, in the numbers of its JWK.
+    #[derive(Encode, Decode)]
+    enum PublicKeyV1 {
+        P256([u8; 32], [u8; 32]),
+        Ed25519([u8; 32]),
+        Rsa(Vec<u8>, Vec<u8>),
+    }
+}
+
+impl Part for PublicKey {
+    type Form = PublicKeyV1;
+
+    fn keep(&self) -> PublicKeyV1 {
+        match self {
+            Self::P256 { x, y } => PublicKeyV1::P256(*x, *y),
+            Self::Ed25519 { x } => PublicKeyV1::Ed25519(*x),
+            Self::Rsa { modulus, exponent } => {
+                PublicKeyV1::Rsa(modulus.to_vec(), exponent.to_vec())
+            }
+        }
+    }
+
+    fn give(form: PublicKeyV1) -> Result<Self, Fault> {
+        Ok(match form {
+            PublicKeyV1::P256(x, y) => Self::P256 { x, y },
+            PublicKeyV1::Ed25519(x) => Self::Ed25519 { x },
+            PublicKeyV1::Rsa(modulus, exponent) => Self::Rsa {
+                modulus: modulus.into(),
+                exponent: exponent.into(),
+            },
         })
     }
 }

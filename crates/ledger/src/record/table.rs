@@ -92,7 +92,7 @@ macro_rules! table {
     };
 }
 
-use crate::record::{access, keys, members, oauth, orgs, services};
+use crate::record::{access, keys, members, oauth, orgs, services, signing};
 
 table! {
     1 OrgCreated [orgs::OrgCreatedV1 = 1];
@@ -152,4 +152,6 @@ table! {
     52 TokenFamilyRevoked [oauth::TokenFamilyRevokedV1 = 1];
     53 AccessTokenRevoked [oauth::AccessTokenRevokedV1 = 1];
     54 ConsentRevoked [oauth::ConsentRevokedV1 = 1];
+    57 SigningKeyCreated [signing::SigningKeyCreatedV1 = 1];
+    58 SigningKeyRetired [signing::SigningKeyRetiredV1 = 1];
 }

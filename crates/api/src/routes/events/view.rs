@@ -121,9 +121,12 @@ fn told<T: Display>(value: &Personal<T>) -> String {
 /// done to live keys and to those that hold them, nor to what is gone and could have been either.
 pub(super) fn sees(directory: &Directory, authority: &Authority, target: Target) -> bool {
     let credential = match target {
-        Target::Organization(_) | Target::User(_) | Target::Invitation(_) | Target::Team(_) => {
-            return true;
-        }
+        Target::Organization(_)
+        | Target::User(_)
+        | Target::Invitation(_)
+        | Target::Team(_)
+        // The server has one set of them, for the tokens of both environments.
+        | Target::SigningKey(_) => return true,
         Target::Service(id) => directory.service(id).map(|service| service.credential),
         Target::Key(id) => directory.credential_of(id),
         Target::Entitlement(id) => directory.entitlement(id).map(|token| token.credential),
@@ -181,6 +184,7 @@ mod tests {
     use keyledger_domain::org::OrgCreated;
     use keyledger_domain::service::ServiceCreated;
     use keyledger_domain::session::SessionStarted;
+    use keyledger_domain::signing::{PublicKey, SigningKeyCreated};
     use keyledger_domain::user::{PasswordChanged, Registration};
     use keyledger_domain::user_key::{KeyLabel, UserKeyCreated};
     use keyledger_domain::{
@@ -302,6 +306,12 @@ mod tests {
                 user: USER,
                 digest: DIGEST,
                 expires_at: Timestamp::default(),
+            }),
+            Event::SigningKeyCreated(SigningKeyCreated {
+                kid: format!("{:A<43}", "k").parse().unwrap(),
+                public_key: PublicKey::Ed25519 { x: [171; 32] },
+                sealed: SealedSecret::from_bytes(vec![171; 40]),
+                previous_retires_at: None,
             }),
         ]
     }
