@@ -26,6 +26,7 @@ use crate::decisions::Decisions;
 use crate::event_index::EventIndex;
 use crate::idle_sessions::IdleSessions;
 use crate::limits::RateLimits;
+use crate::oauth::signing::Signers;
 use crate::passwords::Passwords;
 use crate::places::Places;
 use crate::problem::Problem;
@@ -124,6 +125,7 @@ pub struct App {
     record_readers: Places<()>,
     decisions: Decisions,
     rate_limits: RateLimits,
+    signers: Signers,
     csrf: SubKey,
 }
 
@@ -150,6 +152,7 @@ impl App {
             record_readers: Places::new(RECORD_READERS_MAX, RECORD_READERS_WAITING_MAX),
             decisions: Decisions::new(decisions),
             rate_limits: RateLimits::new(MonotonicClock),
+            signers: Signers::default(),
             csrf,
         })
     }
@@ -258,6 +261,11 @@ impl App {
     /// How often each key was used.
     pub(crate) fn rate_limits(&self) -> &RateLimits {
         &self.rate_limits
+    }
+
+    /// The keys that sign tokens, opened.
+    pub(crate) fn signers(&self) -> &Signers {
+        &self.signers
     }
 
     /// What the binary decided.

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`parameters`] and [`client_authentication`] are what a request to an endpoint
 //! brings, [`authorize_request`] what a browser brings; [`narrowing`] and [`pkce`] are rules that
-//! several of them share; [`error`] is how all of them say no.
+//! several of them share; [`error`] is how all of them say no. [`jwt`] are access tokens that others
+//! can check by themselves, [`signing`] the keys for it, [`jwk`] how these are told.
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, web};
@@ -13,9 +14,12 @@ use crate::resource::Paths;
 pub mod authorize_request;
 pub mod client_authentication;
 pub mod error;
+pub mod jwk;
+pub mod jwt;
 pub mod narrowing;
 pub mod parameters;
 pub mod pkce;
+pub mod signing;
 
 /// An endpoint that is only ever posted to (RFC 6749 §3.2): what stands in an address is kept in
 /// histories and logs. Every other method is 405.
