@@ -71,8 +71,10 @@ mod v1 {
         mod usage;
     }
     mod scopes;
+    mod signing_keys;
     mod user {
         mod password;
     }
     mod workspaces;
 }
+mod well_known;

@@ -15,6 +15,7 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::{HttpResponse, ResponseError};
 
+use crate::oauth::metadata;
 use crate::problem::Problem;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -119,7 +120,9 @@ impl Cors {
             && !headers.contains_key(AUTHORIZATION)
             && !headers.contains_key(X_API_KEY);
         let origin = headers.get(ORIGIN).filter(|_| is_preflight)?;
-        let mut response = if self.allows(origin) && is_api(request.path()) {
+        let mut response = if metadata::is_public(request.path()) {
+            everybody()
+        } else if self.allows(origin) && is_api(request.path()) {
             let mut response = HttpResponse::NoContent().finish();
             let answer = response.headers_mut();
             for (name, value) in [
@@ -150,6 +153,26 @@ impl Cors {
             varies: true,
         }
     }
+}
+
+/// The answer to a preflight for what everybody may read: some clients ask with headers of their own.
+/// A star never stands for a credential (Fetch, "CORS non-wildcard request-header name").
+fn everybody() -> HttpResponse {
+    let any = HeaderValue::from_static("*");
+    let mut response = HttpResponse::NoContent().finish();
+    let answer = response.headers_mut();
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, any.clone()),
+        (
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("GET, HEAD"),
+        ),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, any),
+        (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_SECONDS),
+    ] {
+        answer.insert(name, value);
+    }
+    response
 }
 
 impl Leave {
@@ -326,8 +349,30 @@ mod tests {
             assert_eq!(cors().leave(&request, true), Leave::default(), "{path}");
         }
         let api = paths::ALL.iter().copied().flatten();
-        for path in api.filter(|path| !path.starts_with("/health/")) {
+        let others = ["/health/", "/oauth/", "/.well-known/"];
+        for path in api.filter(|path| !others.iter().any(|other| path.starts_with(other))) {
             assert!(is_api(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn n106_what_is_everybodys_is_read_by_any_page_without_credentials() {
+        for path in [
+            "/oauth/jwks",
+            "/.well-known/oauth-authorization-server",
+            "/.well-known/oauth-protected-resource/keys",
+        ] {
+            let method = ("Access-Control-Request-Method", "GET");
+            let preflight = [("Origin", "https://evil.example"), method];
+            let request = request(Method::OPTIONS, path, &preflight);
+            let answer = Cors::default().preflight(&request).unwrap();
+            assert_eq!(answer.status(), StatusCode::NO_CONTENT, "{path}");
+            let headers = answer.headers();
+            let origin = headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+            assert_eq!(origin, Some(&HeaderValue::from_static("*")));
+            let methods = headers.get(header::ACCESS_CONTROL_ALLOW_METHODS);
+            assert_eq!(methods, Some(&HeaderValue::from_static("GET, HEAD")));
+            assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
         }
     }
 

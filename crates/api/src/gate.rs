@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, ResponseError};
 
 use crate::cors::{Cors, Leave};
 use crate::head;
+use crate::problem::BEARER;
 use crate::proxies::TrustedProxies;
 
 /// Two years, with subdomains (RFC 6797 §6.1; ASVS 3.4.1 wants one year at least).
@@ -35,6 +36,8 @@ pub struct Gate {
     pub trusted_proxies: TrustedProxies,
     /// Whether clients reach this server by TLS, its own or a proxy's.
     pub is_by_tls: bool,
+    /// Where a client that is refused for its token finds out who gives tokens (RFC 9728 §5.1).
+    pub resource_metadata: Option<String>,
 }
 
 impl Gate {
@@ -72,9 +75,71 @@ impl Gate {
                 headers.insert(name, value);
             }
         }
+        if let Some(address) = &self.resource_metadata {
+            name_metadata(headers, address);
+        }
         // Over plain HTTP it means nothing (RFC 6797 §7.2), and on loopback it would lock out others.
         if self.is_by_tls {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
         }
+    }
+}
+
+/// Puts the address of the metadata into each challenge for a bearer token. The challenges themselves
+/// are made where nobody knows what this server is called.
+fn name_metadata(headers: &mut HeaderMap, address: &str) {
+    let challenges: Vec<HeaderValue> = headers.remove(header::WWW_AUTHENTICATE).collect();
+    for challenge in challenges {
+        let named = challenge
+            .to_str()
+            .ok()
+            .and_then(|text| text.strip_prefix(BEARER))
+            .map(|rest| format!(r#"{BEARER}, resource_metadata="{address}"{rest}"#))
+            .and_then(|text| HeaderValue::try_from(text).ok());
+        headers.append(header::WWW_AUTHENTICATE, named.unwrap_or(challenge));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::ResponseError as _;
+    use keyledger_domain::Refusal;
+
+    use super::*;
+    use crate::problem::Problem;
+
+    #[test]
+    fn a_challenge_for_a_token_says_who_gives_tokens() {
+        let gate = Gate {
+            resource_metadata: Some("https://a.example/.well-known/x".to_owned()),
+            ..Gate::default()
+        };
+        let told = |problem: Problem| {
+            let mut response = problem.error_response();
+            gate.say_with_refusal(response.headers_mut());
+            let challenges = response.headers().get_all(header::WWW_AUTHENTICATE);
+            let challenges = challenges.map(|value| value.to_str().unwrap().to_owned());
+            challenges.collect::<Vec<_>>().join("|")
+        };
+        let named =
+            r#"Bearer realm="keyledger", resource_metadata="https://a.example/.well-known/x""#;
+        assert_eq!(
+            told(Problem::not_authenticated()),
+            format!(r#"{named}, Basic realm="keyledger", charset="UTF-8""#)
+        );
+        assert_eq!(
+            told(Problem::invalid_token()),
+            format!(r#"{named}, error="invalid_token""#)
+        );
+        assert_eq!(
+            told(Refusal::InsufficientScope("files:read").into()),
+            format!(r#"{named}, error="insufficient_scope", scope="files:read""#)
+        );
+        // A password is not had from an authorization server.
+        assert_eq!(
+            told(Problem::invalid_password()),
+            r#"Basic realm="keyledger", charset="UTF-8""#
+        );
+        assert_eq!(told(Problem::not_found()), "");
     }
 }

@@ -3,7 +3,8 @@
 //! Reading order: [`parameters`] and [`client_authentication`] are what a request to an endpoint
 //! brings, [`authorize_request`] what a browser brings; [`narrowing`] and [`pkce`] are rules that
 //! several of them share; [`error`] is how all of them say no. [`jwt`] are access tokens that others
-//! can check by themselves, [`signing`] the keys for it, [`jwk`] how these are told.
+//! can check by themselves, [`signing`] the keys for it, [`jwk`] how these are told;
+//! [`metadata`] is what clients find out by themselves.
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, web};
@@ -16,6 +17,7 @@ pub mod client_authentication;
 pub mod error;
 pub mod jwk;
 pub mod jwt;
+pub mod metadata;
 pub mod narrowing;
 pub mod parameters;
 pub mod pkce;

@@ -16,10 +16,11 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{Content, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi};
 
+use crate::oauth::metadata;
 use crate::routes::{
     decisions, entitlements, events, health, hygiene, invitations, key_usage, keys, leavers, me,
-    members, org_limits, paths, policy, revocations, scopes, services, set_up, teams, user,
-    user_keys, user_tokens, workspaces,
+    members, org_limits, paths, policy, revocations, scopes, services, set_up, signing_keys, teams,
+    user, user_keys, user_tokens, workspaces,
 };
 
 const JSON: &str = "application/json";
@@ -104,7 +105,13 @@ pub(crate) const PATH: &str = "/openapi.json";
         events::list_events,
         events::read_event,
         decisions::read_decision,
+        signing_keys::list_signing_keys,
+        signing_keys::create_signing_key,
+        signing_keys::retire_signing_key,
         set_up::set_up,
+        metadata::read_jwks,
+        metadata::read_server_metadata,
+        metadata::read_resource_metadata,
         health::read_live,
         health::read_ready,
     ),
@@ -124,6 +131,8 @@ pub(crate) const PATH: &str = "/openapi.json";
         (name = "scopes", description = "The catalogue of what a key may do."),
         (name = "events", description = "The audit log."),
         (name = "decisions", description = "Why somebody was refused."),
+        (name = "signing keys", description = "The keys that sign access tokens, for whoever runs the server."),
+        (name = "oauth", description = "Tokens for other people's programs."),
         (name = "setup", description = "The first owner."),
         (name = "health", description = "For whoever runs the server."),
     ),

@@ -16,6 +16,8 @@ use utoipa::ToSchema;
 
 use crate::decisions::Denial;
 
+/// How every challenge for a bearer token begins (RFC 6750 §3).
+pub(crate) const BEARER: &str = r#"Bearer realm="keyledger""#;
 /// The challenge to somebody who showed nothing (RFC 6750 §3: without an error code).
 const CHALLENGE_ALL: &str = r#"Bearer realm="keyledger", Basic realm="keyledger", charset="UTF-8""#;
 /// The challenge to a wrong key.

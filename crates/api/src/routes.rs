@@ -2,6 +2,7 @@
 
 use actix_web::web::ServiceConfig;
 
+use crate::oauth::metadata;
 use crate::resource::{Paths, at};
 
 mod changes;
@@ -29,6 +30,7 @@ pub mod scopes;
 pub mod services;
 pub mod set_up;
 mod shared_keys;
+pub mod signing_keys;
 pub mod teams;
 pub mod user;
 pub mod user_keys;
@@ -83,7 +85,12 @@ pub(crate) mod paths {
         EVENTS,
         EVENT,
         DECISION,
+        SIGNING_KEYS,
+        SIGNING_KEY_RETIRE,
         SET_UP,
+        JWKS,
+        SERVER_METADATA,
+        RESOURCE_METADATA,
         HEALTH_LIVE,
         HEALTH_READY,
     ];
@@ -138,6 +145,17 @@ pub(crate) mod paths {
     pub(crate) const EVENTS: Paths = &["/v1/events"];
     pub(crate) const EVENT: Paths = &["/v1/events/{position}"];
     pub(crate) const DECISION: Paths = &["/v1/decisions/{id}"];
+    pub(crate) const SIGNING_KEYS: Paths = &["/v1/signing-keys"];
+    pub(crate) const SIGNING_KEY_RETIRE: Paths = &["/v1/signing-keys/{kid}/retire"];
+    pub(crate) const JWKS: Paths = &["/oauth/jwks"];
+    pub(crate) const SERVER_METADATA: Paths = &["/.well-known/oauth-authorization-server"];
+    pub(crate) const RESOURCE_METADATA: Paths = &["/.well-known/oauth-protected-resource"];
+    /// Where clients look whose issuer has a path (RFC 8414 §3.1).
+    pub(crate) const SERVER_METADATA_OF: Paths =
+        &["/.well-known/oauth-authorization-server/{path:.+}"];
+    /// The same for the API.
+    pub(crate) const RESOURCE_METADATA_OF: Paths =
+        &["/.well-known/oauth-protected-resource/{path:.+}"];
     pub(crate) const SET_UP: Paths = &["/v1/setup"];
     pub(crate) const HEALTH_LIVE: Paths = &["/health/live"];
     pub(crate) const HEALTH_READY: Paths = &["/health/ready"];
@@ -196,6 +214,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .done(),
         )
         .service(at(paths::SET_UP).post(set_up::set_up).done())
+        .configure(configure_oauth)
         .service(at(paths::HEALTH_LIVE).get(health::read_live).done())
         .service(at(paths::HEALTH_READY).get(health::read_ready).done());
 }
@@ -301,6 +320,43 @@ fn configure_organization(config: &mut ServiceConfig) {
                 .done(),
         )
         .configure(configure_oversight);
+}
+
+/// The part of the table that is about tokens for other people's programs.
+fn configure_oauth(config: &mut ServiceConfig) {
+    config
+        .service(
+            at(paths::SIGNING_KEYS)
+                .get(signing_keys::list_signing_keys)
+                .post(signing_keys::create_signing_key)
+                .done(),
+        )
+        .service(
+            at(paths::SIGNING_KEY_RETIRE)
+                .post(signing_keys::retire_signing_key)
+                .done(),
+        )
+        .service(at(paths::JWKS).get(metadata::read_jwks).done())
+        .service(
+            at(paths::SERVER_METADATA)
+                .get(metadata::read_server_metadata)
+                .done(),
+        )
+        .service(
+            at(paths::SERVER_METADATA_OF)
+                .get(metadata::read_server_metadata_of)
+                .done(),
+        )
+        .service(
+            at(paths::RESOURCE_METADATA)
+                .get(metadata::read_resource_metadata)
+                .done(),
+        )
+        .service(
+            at(paths::RESOURCE_METADATA_OF)
+                .get(metadata::read_resource_metadata_of)
+                .done(),
+        );
 }
 
 /// The part of the table that is about all keys of an organisation together, and what happened.

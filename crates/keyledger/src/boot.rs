@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyledger_api::cors::Cors;
 use keyledger_api::edge::RequestIds;
 use keyledger_api::gate::Gate;
+use keyledger_api::oauth::metadata::resource_metadata_address;
 use keyledger_api::server::{self, ServerOptions, Starting};
 use keyledger_api::tls::Certificates;
 use keyledger_api::{
@@ -141,6 +142,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
             cors: Cors::new(config.cors_origins.clone()),
             trusted_proxies: config.proxies(),
             is_by_tls: config.issuer.starts_with("https://"),
+            resource_metadata: Some(resource_metadata_address(&config.issuer)),
         },
         shutdown_seconds: config.shutdown_seconds,
     };

@@ -77,7 +77,13 @@ POST   /v1/scopes                                     401 401   - 403 403 201 40
 GET    /v1/events                                     401 401   - 403 200 200 200 403 403 403 200
 GET    /v1/events/{position}                          401 401   - 403 200 200 404 403 403 403 200
 GET    /v1/decisions/{id}                             401 401   - 404 200 200 404 404 404 404 404
+GET    /v1/signing-keys                               401 401   - 403 403 200 403 403 403 403 403
+POST   /v1/signing-keys                               401 401   - 403 403 201 403 403 403 403 403  {"algorithm":"EdDSA","overlap_seconds":0}
+POST   /v1/signing-keys/{kid}/retire                  401 401   - 403 403 204 403 403 403 403 403
 POST   /v1/setup                                      404 401   - 404 404 404 404 404 404 404 404  {"code":"$new","email":"$new@example.com","password":"$password","organization":"$new"}
+GET    /oauth/jwks                                    200 200   - 200 200 200 200 200 200 200 200
+GET    /.well-known/oauth-authorization-server        200 200   - 200 200 200 200 200 200 200 200
+GET    /.well-known/oauth-protected-resource          200 200   - 200 200 200 200 200 200 200 200
 GET    /health/live                                   200 200   - 200 200 200 200 200 200 200 200
 GET    /health/ready                                  200 200   - 200 200 200 200 200 200 200 200
 "#;

@@ -374,6 +374,13 @@ fn n74_refusals_of_strangers_are_alike_to_the_byte_apart_from_their_ids() {
     std::thread::sleep(std::time::Duration::from_millis(1_100));
     let wrong = credential::forged("sk", "live", credential::id_of(&good));
     let unknown = credential::forged("sk", "live", "000000000");
+    let metadata = format!(
+        "http://127.0.0.1:{}/.well-known/oauth-protected-resource",
+        world().server().port()
+    );
+    let challenge = format!(
+        r#"Bearer realm="keyledger", resource_metadata="{metadata}", error="invalid_token""#
+    );
     for carry in [Client::x_api_key, Client::bearer, Client::token] {
         let refusal = |key: &str| {
             let client = carry(&world().anonymous(), key);
@@ -383,10 +390,7 @@ fn n74_refusals_of_strangers_are_alike_to_the_byte_apart_from_their_ids() {
         for key in [&wrong, &revoked, &expired] {
             let refusal = refusal(key);
             assert_eq!(bare(&refusal), likeness);
-            assert_eq!(
-                refusal.header("WWW-Authenticate"),
-                Some(r#"Bearer realm="keyledger", error="invalid_token""#)
-            );
+            assert_eq!(refusal.header("WWW-Authenticate"), Some(challenge.as_str()));
         }
         assert!(
             likeness.0.starts_with(
