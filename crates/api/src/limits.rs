@@ -59,7 +59,7 @@ impl Bound {
     /// The limit of a key where it is used in this organisation, if it has one there.
     pub(crate) fn within(key: &ApiKey, org: &Org) -> Option<Self> {
         let limit = key.rate_limit_in(org)?;
-        let default_of = key.rate_limit.is_none().then_some(org.id);
+        let default_of = key.rate_limit().is_none().then_some(org.id);
         let name = Name {
             key: key.issued.id,
             default_of,
@@ -77,7 +77,7 @@ impl Bound {
         key: &ApiKey,
         request: &HttpRequest,
     ) -> Option<Self> {
-        if let Some(limit) = key.rate_limit {
+        if let Some(limit) = key.rate_limit() {
             let name = Name {
                 key: key.issued.id,
                 default_of: None,

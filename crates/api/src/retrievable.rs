@@ -54,7 +54,7 @@ impl App {
         let retrievable = self
             .directory()
             .api_key(id)
-            .is_some_and(|key| key.secret.sealed.is_some() && key.revoked_at.is_none());
+            .is_some_and(|key| key.sealed().is_some() && key.revoked_at().is_none());
         if !retrievable {
             return Ok(None);
         }
@@ -72,10 +72,10 @@ impl App {
             let Actor::User(owner) = key.issued.holder.actor() else {
                 return Ok(None);
             };
-            let Some(sealed) = key.secret.sealed.as_ref().and_then(|sealed| sealed.known()) else {
+            let Some(sealed) = key.sealed().and_then(|sealed| sealed.known()) else {
                 return Ok(None);
             };
-            (owner, key.secret.version, sealed.clone())
+            (owner, key.version(), sealed.clone())
         };
         let (owner, key) = (owner.to_bytes(), id.to_bytes());
         let purpose = purpose(&owner, &key, version);

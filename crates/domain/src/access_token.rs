@@ -206,7 +206,7 @@ impl Directory {
         let client = self.proved_client(authority)?;
         let own = self
             .api_key(command.id)
-            .filter(|key| self.client_of(key) == Some(client.id) && key.revoked_at.is_none());
+            .filter(|key| self.client_of(key) == Some(client.id) && key.revoked_at().is_none());
         Ok(own.map(|_| {
             Event::AccessTokenRevoked(AccessTokenRevoked {
                 org: client.org,
@@ -252,6 +252,6 @@ impl Directory {
 
     /// It stays until its time is over, as a dead one: so that it is told what became of it.
     pub(crate) fn apply_access_token_revoked(&mut self, event: AccessTokenRevoked, at: Timestamp) {
-        self.api_key_mut(event.id).revoked_at = Some(at);
+        self.api_key_mut(event.id).set_revoked_at(Some(at));
     }
 }

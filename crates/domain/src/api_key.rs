@@ -3,6 +3,8 @@
 //! User keys, services and entitlement tokens each hold one; what is the same for the three is
 //! here, what they are for is in their own files.
 
+mod kept;
+
 use core::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{Actor, Authority, Proof};
-use crate::credential::{CredentialId, CredentialKind, Environment};
+use crate::credential::{CredentialId, Environment};
 use crate::digest::{Digest, SealedSecret};
 use crate::directory::Directory;
 use crate::event::{Event, Record};
@@ -21,6 +23,8 @@ use crate::refusal::{Field, Noun, Reason, Refusal};
 use crate::scope::{Scopes, built_in};
 use crate::time::Timestamp;
 use crate::user_key::KeyLabel;
+
+pub use crate::api_key::kept::{ApiKey, Ended, Issued, OtherSecret, Secret, Shown};
 
 /// The longest grace of a rotation: 30 days, in seconds.
 pub const GRACE_SECONDS_MAX: u64 = 30 * 24 * 3_600;
@@ -101,191 +105,6 @@ pub struct NewApiKey {
     pub allowed_cidrs: Arc<[IpNet]>,
     /// How often it may be used; without, as often as where it is used allows.
     pub rate_limit: Option<RateLimit>,
-}
-
-/// What never changes of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Issued {
-    /// Its public id.
-    pub id: CredentialId,
-    /// What it is for.
-    pub kind: CredentialKind,
-    /// Where it belongs.
-    pub environment: Environment,
-    /// Who holds it.
-    pub holder: Holder,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// Who made it.
-    pub created_by: Actor,
-}
-
-/// One secret of a key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Secret {
-    /// What is kept of it.
-    pub digest: Digest,
-    /// The secret itself, where its owner may read it again.
-    pub sealed: Option<Personal<SealedSecret>>,
-    /// 1 for the first, one more with each rotation.
-    pub version: u32,
-}
-
-/// A second secret that is good beside the current one while a rotation is under way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OtherSecret {
-    /// The old one, good while now is before `until`.
-    Retiring {
-        /// The secret.
-        secret: Secret,
-        /// When it ends.
-        until: Timestamp,
-    },
-    /// The new one, which becomes the current one when it is first used.
-    Pending {
-        /// The secret.
-        secret: Secret,
-        /// How long the old one stays good after that.
-        grace_seconds: u64,
-    },
-}
-
-/// Which secret of a key was shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown {
-    /// The current one.
-    Current,
-    /// An old one in its grace.
-    Retiring,
-    /// A new one, for the first time.
-    Pending,
-}
-
-/// Why a key is no good, in the order in which it is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ended {
-    /// It was revoked, or what held it was deleted.
-    Revoked,
-    /// It is switched off for now.
-    Disabled,
-    /// Its time is over.
-    Expired,
-}
-
-/// A key and everything that decides whether it is good.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApiKey {
-    /// What never changes. In place rather than shared by both folds of the state: each verification
-    /// reads it, and a pointer to follow costs as much as the hash.
-    pub issued: Issued,
-    /// The secret that is good.
-    pub secret: Secret,
-    /// A second one, while a rotation is under way.
-    pub other: Option<Box<OtherSecret>>,
-    /// The version of its newest secret, also where that was taken back: no version is given
-    /// twice, or the first use of a secret that was taken back could pass for its successor's.
-    pub newest_version: u32,
-    /// What it may do; without, all that its owner may.
-    pub scopes: Option<Scopes>,
-    /// When it ends: it is good while now is before.
-    pub expires_at: Option<Timestamp>,
-    /// The networks it may be used from; empty means any.
-    pub allowed_cidrs: Arc<[IpNet]>,
-    /// How often it may be used; without, as often as where it is used allows.
-    pub rate_limit: Option<RateLimit>,
-    /// When its secret was last replaced.
-    pub rotated_at: Option<Timestamp>,
-    /// Since when it is switched off.
-    pub disabled_at: Option<Timestamp>,
-    /// Since when it is revoked.
-    pub revoked_at: Option<Timestamp>,
-}
-
-impl ApiKey {
-    /// Which of its secrets was shown. `digest_with(pepper_version)` digests what was shown; it is
-    /// asked for one version, or for two while a rotation crosses a change of the pepper.
-    pub fn shown(
-        &self,
-        now: Timestamp,
-        digest_with: impl Fn(u32) -> Option<Digest>,
-    ) -> Option<Shown> {
-        let matches = |secret: &Secret| {
-            digest_with(secret.digest.pepper_version)
-                .is_some_and(|shown| shown.matches(&secret.digest))
-        };
-        if matches(&self.secret) {
-            return Some(Shown::Current);
-        }
-        match self.other.as_deref()? {
-            OtherSecret::Retiring { secret, until } => {
-                (matches(secret) && now < *until).then_some(Shown::Retiring)
-            }
-            OtherSecret::Pending { secret, .. } => matches(secret).then_some(Shown::Pending),
-        }
-    }
-
-    /// Whether it is good at `now`, apart from what is asked of it.
-    ///
-    /// # Errors
-    /// The first of [`Ended`] that applies.
-    pub fn standing(&self, now: Timestamp) -> Result<(), Ended> {
-        if self.revoked_at.is_some() {
-            return Err(Ended::Revoked);
-        }
-        if self.disabled_at.is_some() {
-            return Err(Ended::Disabled);
-        }
-        if !now.is_before(self.expires_at) {
-            return Err(Ended::Expired);
-        }
-        Ok(())
-    }
-
-    /// Whether it may be used from this address. An unknown address passes only where there is no
-    /// list. An IPv4 address written as IPv6 counts as what it is.
-    pub fn admits(&self, source: Option<IpAddr>) -> bool {
-        admits(&self.allowed_cidrs, source)
-    }
-
-    /// Whether its scopes name this one, or it is not narrowed at all.
-    pub fn names(&self, scope: &str) -> bool {
-        self.scopes
-            .as_ref()
-            .is_none_or(|scopes| scopes.contains(scope))
-    }
-
-    fn from_new(new: &NewApiKey, holder: Holder, record: &Record) -> Self {
-        let kind = match holder {
-            Holder::User { .. } => CredentialKind::UserKey,
-            Holder::Service { .. } => CredentialKind::ServiceKey,
-            Holder::Entitlement { .. } => CredentialKind::EntitlementToken,
-            Holder::Client { .. } | Holder::Delegate { .. } => CredentialKind::AccessToken,
-        };
-        Self {
-            issued: Issued {
-                id: new.id,
-                kind,
-                environment: new.environment,
-                holder,
-                created_at: record.at,
-                created_by: record.origin.actor,
-            },
-            secret: Secret {
-                digest: new.digest,
-                sealed: None,
-                version: 1,
-            },
-            other: None,
-            newest_version: 1,
-            scopes: new.scopes.clone(),
-            expires_at: new.expires_at,
-            allowed_cidrs: Arc::clone(&new.allowed_cidrs),
-            rate_limit: new.rate_limit,
-            rotated_at: None,
-            disabled_at: None,
-            revoked_at: None,
-        }
-    }
 }
 
 /// When the old secret of a rotated key ends.
@@ -464,7 +283,7 @@ impl Directory {
     /// organisation's service with `services:write` and entitlement with `entitlements:write`.
     fn managed(&self, authority: &Authority, id: CredentialId) -> Result<&ApiKey, Refusal> {
         self.held_key(authority, id)
-            .and_then(|key| match key.revoked_at {
+            .and_then(|key| match key.revoked_at() {
                 Some(_) => Err(Refusal::Unknown(Noun::Key)),
                 None => Ok(key),
             })
@@ -512,7 +331,7 @@ impl Directory {
         let key = self.held_key(authority, command.id)?;
         self.check_not_beyond(authority, key)?;
         // Of a revoked key nothing is good any more: no grace brings its old secret back.
-        let activation = match key.revoked_at {
+        let activation = match key.revoked_at() {
             Some(_) => Activation::Now { grace_seconds: 0 },
             None => command.activation,
         };
@@ -547,7 +366,7 @@ impl Directory {
         command: UndoApiKeyRotation,
     ) -> Result<Option<Event>, Refusal> {
         let key = self.managed(authority, command.id)?;
-        match key.other.as_deref() {
+        match key.other() {
             Some(OtherSecret::Pending { .. }) => {
                 Ok(Some(Event::ApiKeyRotationUndone(ApiKeyRotationUndone {
                     id: command.id,
@@ -569,10 +388,10 @@ impl Directory {
         // The rotation may have been undone, or the key ended, since the secret was shown.
         self.standing_of(key, now)
             .map_err(|_| Refusal::CredentialEnded)?;
-        if key.secret.version == command.version {
+        if key.version() == command.version {
             return Ok(None);
         }
-        match key.other.as_deref() {
+        match key.other() {
             Some(OtherSecret::Pending { secret, .. }) if secret.version == command.version => {
                 Ok(Some(Event::ApiKeyActivated(ApiKeyActivated {
                     id: command.id,
@@ -595,7 +414,7 @@ impl Directory {
     ) -> Result<Option<Event>, Refusal> {
         let key = self.managed(authority, command.id)?;
         let id = command.id;
-        Ok(match (key.disabled_at.is_some(), command.disabled) {
+        Ok(match (key.disabled_at().is_some(), command.disabled) {
             (false, true) => Some(Event::ApiKeyDisabled(ApiKeyDisabled { id, reason: None })),
             (true, false) => {
                 // Waking a key gives all that it can do.
@@ -619,16 +438,11 @@ impl Directory {
             expires_at: command.expires_at.unwrap_or(key.expires_at),
             allowed_cidrs: command
                 .allowed_cidrs
-                .unwrap_or_else(|| Arc::clone(&key.allowed_cidrs)),
-            rate_limit: command.rate_limit.unwrap_or(key.rate_limit),
+                .unwrap_or_else(|| key.allowed_cidrs().into()),
+            rate_limit: command.rate_limit.unwrap_or(key.rate_limit()),
         };
-        let after = ApiKey {
-            scopes: event.scopes.clone(),
-            expires_at: event.expires_at,
-            allowed_cidrs: Arc::clone(&event.allowed_cidrs),
-            rate_limit: event.rate_limit,
-            ..key.clone()
-        };
+        let mut after = key.clone();
+        after.restrict(&event);
         if after == *key {
             return Ok(None);
         }
@@ -648,7 +462,7 @@ impl Directory {
             check_in_future(after.expires_at, now)?;
             self.check_policy_for_change(key, after.expires_at)?;
         }
-        check_cidrs(&after.allowed_cidrs)?;
+        check_cidrs(after.allowed_cidrs())?;
         Ok(Some(Event::ApiKeyRestricted(event)))
     }
 
@@ -665,11 +479,11 @@ impl Directory {
         let Holder::User { user, .. } = key.issued.holder else {
             return Err(Refusal::Unknown(Noun::Key));
         };
-        if authority.actor != Actor::User(user) || key.revoked_at.is_some() {
+        if authority.actor != Actor::User(user) || key.revoked_at().is_some() {
             return Err(Refusal::Unknown(Noun::Key));
         }
         // Its current secret, that is: one in its grace must not fetch the one that replaced it.
-        let version = key.secret.version;
+        let version = key.version();
         let that_very_key = authority.proof
             == Proof::Credential {
                 id: command.id,
@@ -682,11 +496,11 @@ impl Directory {
         if !self.is_retrievable(key) {
             return Ok(None);
         }
-        let pending = match key.other.as_deref() {
+        let pending = match key.other() {
             Some(OtherSecret::Pending { secret, .. }) => secret.sealed.as_ref(),
             Some(OtherSecret::Retiring { .. }) | None => None,
         };
-        if key.secret.sealed.as_ref().or(pending).is_none() {
+        if key.sealed().or(pending).is_none() {
             return Ok(None);
         }
         Ok(Some(Event::ApiKeyRevealed(ApiKeyRevealed {
@@ -704,7 +518,7 @@ impl Directory {
         if let Proof::Credential { id, version } = authority.proof {
             let same = id == key.issued.id;
             // A secret in its grace takes over nothing, however soon the key itself ends.
-            if same && version != key.secret.version {
+            if same && version != key.version() {
                 return Err(Refusal::BeyondOwnLifetime);
             }
             // Nor does any other key put its own secret in the place of the user's own token.
@@ -753,8 +567,8 @@ impl Directory {
         key: &ApiKey,
     ) -> Result<(), Refusal> {
         self.check_outlived(authority, key.expires_at)?;
-        self.check_networks(authority, &key.allowed_cidrs)?;
-        self.check_rate_limit(authority, key.rate_limit)
+        self.check_networks(authority, key.allowed_cidrs())?;
+        self.check_rate_limit(authority, key.rate_limit())
     }
 
     /// Whether nothing limits what the authority showed but its scopes: for what it makes that has no
@@ -851,7 +665,7 @@ impl Directory {
             return None;
         };
         let key = self.api_key(id)?;
-        match key.other.as_deref() {
+        match key.other() {
             Some(OtherSecret::Retiring { secret, until }) if secret.version == version => {
                 Some(key.expires_at.map_or(*until, |end| end.min(*until)))
             }
@@ -863,7 +677,7 @@ impl Directory {
     /// making another would hold nobody.
     fn check_networks(&self, authority: &Authority, cidrs: &[IpNet]) -> Result<(), Refusal> {
         let own = authority.credential().and_then(|id| self.api_key(id));
-        if own.is_some_and(|own| !are_within(cidrs, &own.allowed_cidrs)) {
+        if own.is_some_and(|own| !are_within(cidrs, own.allowed_cidrs())) {
             return Err(Refusal::BeyondOwnNetworks);
         }
         Ok(())
@@ -871,22 +685,18 @@ impl Directory {
 
     pub(crate) fn insert_api_key(&mut self, new: &NewApiKey, holder: Holder, record: &Record) {
         let key = ApiKey::from_new(new, holder, record);
-        let before = self.api_keys.insert(new.id, key);
+        let before = self.api_keys.insert(key);
         assert!(before.is_none(), "two keys have the id {}", new.id);
     }
 
     pub(crate) fn revoke_api_key(&mut self, id: CredentialId, at: Timestamp) {
-        let key = self.api_key_mut(id);
-        key.revoked_at = Some(at);
-        // A dead key needs no readable copy.
-        key.secret.sealed = None;
-        key.other = None;
+        self.api_key_mut(id).end(at);
         self.lift_bars(id);
     }
 
     pub(crate) fn api_key_mut(&mut self, id: CredentialId) -> &mut ApiKey {
         self.api_keys
-            .get_mut(&id)
+            .get_mut(id)
             .expect("an event names a key that exists")
     }
 
@@ -896,105 +706,32 @@ impl Directory {
             self.lift_bars(event.id);
         }
         let key = self.api_key_mut(event.id);
-        let version = key.newest_version + 1;
-        key.newest_version = version;
-        let new = Secret {
-            digest: event.digest,
-            sealed: event.sealed.clone(),
-            version,
-        };
-        match event.activation {
-            Activation::Now { grace_seconds } => {
-                let old = core::mem::replace(&mut key.secret, new);
-                key.retire(old, grace_seconds, at);
-                key.rotated_at = Some(at);
-                key.revoked_at = None;
-            }
-            Activation::FirstUse { grace_seconds } => {
-                key.other = Some(Box::new(OtherSecret::Pending {
-                    secret: new,
-                    grace_seconds,
-                }));
-            }
-        }
+        key.rotate(event.digest, event.sealed.clone(), event.activation, at);
     }
 
     pub(crate) fn apply_api_key_rotation_undone(&mut self, event: ApiKeyRotationUndone) {
-        self.api_key_mut(event.id).other = None;
+        self.api_key_mut(event.id).undo_rotation();
     }
 
     pub(crate) fn apply_api_key_activated(&mut self, event: ApiKeyActivated, at: Timestamp) {
-        let key = self.api_key_mut(event.id);
-        match key.other.take().map(|other| *other) {
-            Some(OtherSecret::Pending {
-                secret,
-                grace_seconds,
-            }) => {
-                let old = core::mem::replace(&mut key.secret, secret);
-                key.retire(old, grace_seconds, at);
-                key.rotated_at = Some(at);
-            }
-            Some(OtherSecret::Retiring { .. }) | None => {
-                panic!("key {} was activated without a pending secret", event.id);
-            }
-        }
+        self.api_key_mut(event.id).activate(at);
     }
 
     pub(crate) fn apply_api_key_disabled(&mut self, event: ApiKeyDisabled, at: Timestamp) {
-        self.api_key_mut(event.id).disabled_at = Some(at);
+        self.api_key_mut(event.id).set_disabled_at(Some(at));
     }
 
     pub(crate) fn apply_api_key_enabled(&mut self, event: ApiKeyEnabled, at: Timestamp) {
-        self.api_key_mut(event.id).disabled_at = None;
+        self.api_key_mut(event.id).set_disabled_at(None);
         self.enabled_at.insert(event.id, at);
     }
 
     pub(crate) fn apply_api_key_restricted(&mut self, event: &ApiKeyRestricted) {
-        let key = self.api_key_mut(event.id);
-        key.scopes.clone_from(&event.scopes);
-        key.expires_at = event.expires_at;
-        key.allowed_cidrs = Arc::clone(&event.allowed_cidrs);
-        key.rate_limit = event.rate_limit;
+        self.api_key_mut(event.id).restrict(event);
     }
 }
 
 impl ApiKey {
-    /// Whether the secret of this version is good, or waits for its first use, at `now`.
-    pub(crate) fn has_secret(&self, version: u32, now: Timestamp) -> bool {
-        self.secret.version == version
-            || self.other.as_deref().is_some_and(|other| match other {
-                OtherSecret::Retiring { secret, until } => {
-                    secret.version == version && now < *until
-                }
-                OtherSecret::Pending { secret, .. } => secret.version == version,
-            })
-    }
-
-    /// The version of the secret that was shown.
-    pub fn version_of(&self, shown: Shown) -> u32 {
-        match (shown, self.other.as_deref()) {
-            (
-                Shown::Retiring | Shown::Pending,
-                Some(OtherSecret::Retiring { secret, .. } | OtherSecret::Pending { secret, .. }),
-            ) => secret.version,
-            (Shown::Current | Shown::Retiring | Shown::Pending, _) => self.secret.version,
-        }
-    }
-
-    /// Whether a second secret is good or waiting at `now`.
-    pub fn rotation_under_way(&self, now: Timestamp) -> bool {
-        match self.other.as_deref() {
-            Some(OtherSecret::Pending { .. }) => true,
-            Some(OtherSecret::Retiring { until, .. }) => now < *until,
-            None => false,
-        }
-    }
-
-    /// The version of the secret that the next rotation follows.
-    pub fn newest_version(&self) -> u32 {
-        self.newest_version
-    }
-
     /// Whether it could do more, live longer, be used from elsewhere or more often than before.
     fn reaches_beyond(&self, before: &Self) -> bool {
         let scopes = match (&self.scopes, &before.scopes) {
@@ -1004,19 +741,8 @@ impl ApiKey {
         };
         scopes
             || ends_later(self.expires_at, before.expires_at)
-            || !are_within(&self.allowed_cidrs, &before.allowed_cidrs)
-            || is_wider(self.rate_limit, before.rate_limit)
-    }
-
-    fn retire(&mut self, mut old: Secret, grace_seconds: u64, at: Timestamp) {
-        // The newest secret is the one to read again; the old one only has to match.
-        old.sealed = None;
-        self.other = (grace_seconds > 0).then(|| {
-            Box::new(OtherSecret::Retiring {
-                secret: old,
-                until: at.plus_seconds(grace_seconds),
-            })
-        });
+            || !are_within(self.allowed_cidrs(), before.allowed_cidrs())
+            || is_wider(self.rate_limit(), before.rate_limit())
     }
 }
 

@@ -9,6 +9,7 @@ use crate::access_token::Audience;
 use crate::actor::Actor;
 use crate::api_key::{ApiKey, Holder};
 use crate::authorization_code::AuthorizationCode;
+use crate::by_credential::ByCredential;
 use crate::client::Client;
 use crate::consent::Consent;
 use crate::credential::CredentialId;
@@ -50,7 +51,7 @@ pub struct Directory {
     pub(crate) user_keys: HashMap<KeyId, UserKey>,
     pub(crate) entitlements: HashMap<EntitlementId, Entitlement>,
     /// Every key that ever was; the dead ones too, so that they are told from those that never were.
-    pub(crate) api_keys: HashMap<CredentialId, ApiKey>,
+    pub(crate) api_keys: ByCredential<ApiKey>,
     pub(crate) sessions: HashMap<SessionId, Session>,
     /// Of every key that was ever used.
     pub(crate) key_uses: HashMap<CredentialId, KeyUse>,
@@ -135,7 +136,7 @@ impl Directory {
 
     /// A key, living or dead, by its public id.
     pub fn api_key(&self, id: CredentialId) -> Option<&ApiKey> {
-        self.api_keys.get(&id)
+        self.api_keys.get(id)
     }
 
     /// An open session.

@@ -45,7 +45,7 @@ impl Directory {
             };
             match what {
                 Expiring::AccessToken(id) => {
-                    self.api_keys.remove(&id);
+                    self.api_keys.remove(id);
                     self.audiences.remove(&id);
                 }
                 Expiring::Code(id) => {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::actor::{Actor, Authority};
-use crate::api_key::{ApiKey, Ended, Holder, OtherSecret};
+use crate::api_key::{ApiKey, Ended, Holder};
 use crate::credential::CredentialId;
 use crate::directory::Directory;
 use crate::event::{Event, Record};
@@ -238,7 +238,7 @@ impl Directory {
         let api_key = self
             .api_key(id)
             .filter(|key| {
-                key.revoked_at.is_none() && !self.bars(org, id) && self.sees_key(authority, id)
+                key.revoked_at().is_none() && !self.bars(org, id) && self.sees_key(authority, id)
             })
             .ok_or_else(unknown)?;
         self.require_role(authority, org, owner_role.max(command.role))?;
@@ -316,17 +316,12 @@ impl Directory {
     ) {
         self.take_user_key(event.key);
         self.lift_bars(event.id);
-        let key = self.api_key_mut(event.id);
-        key.issued.holder = Holder::Service {
+        let holder = Holder::Service {
             org: event.org,
             service: event.service,
         };
-        key.scopes = Some(event.scopes.clone());
-        // A service's key is not read again, and what was sealed is sealed for its old owner.
-        key.secret.sealed = None;
-        if let Some(OtherSecret::Pending { secret, .. }) = key.other.as_deref_mut() {
-            secret.sealed = None;
-        }
+        self.api_key_mut(event.id)
+            .hand_over(holder, event.scopes.clone());
         self.insert_service(Service {
             id: event.service,
             org: event.org,

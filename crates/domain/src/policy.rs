@@ -205,12 +205,12 @@ impl Directory {
     ) -> Timestamp {
         let since = [
             last_used_at,
-            key.rotated_at,
+            key.rotated_at(),
             self.enabled_at.get(&key.issued.id).copied(),
             set_at,
         ];
         let since = since.into_iter().flatten().max();
-        since.map_or(key.issued.created_at, |at| at.max(key.issued.created_at))
+        since.map_or(key.created_at, |at| at.max(key.created_at))
     }
 
     /// The organisations whose policies disable keys that lie idle.
@@ -274,7 +274,7 @@ impl Directory {
         let is_idle = self
             .idle_until(key, command.last_used_at)
             .is_some_and(|until| now >= until);
-        if !is_idle || key.revoked_at.is_some() || key.disabled_at.is_some() {
+        if !is_idle || key.revoked_at().is_some() || key.disabled_at().is_some() {
             return Ok(None);
         }
         Ok(Some(Event::ApiKeyDisabled(ApiKeyDisabled {
@@ -303,7 +303,7 @@ impl Directory {
         if !ends_later(expires_at, key.expires_at) {
             return Ok(());
         }
-        let since = key.rotated_at.unwrap_or(key.issued.created_at);
+        let since = key.rotated_at().unwrap_or(key.created_at);
         self.policy_for(key.issued.holder).check(expires_at, since)
     }
 

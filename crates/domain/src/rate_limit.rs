@@ -133,7 +133,7 @@ impl Directory {
         limit: Option<RateLimit>,
     ) -> Result<(), Refusal> {
         let own = authority.credential().and_then(|id| self.api_key(id));
-        match own.and_then(|own| own.rate_limit) {
+        match own.and_then(ApiKey::rate_limit) {
             Some(own) if is_wider(limit, Some(own)) => Err(Refusal::BeyondOwnRateLimit),
             Some(_) | None => Ok(()),
         }
@@ -163,7 +163,7 @@ impl ApiKey {
     /// The limit of this key where it is used in `org`, which it must be a key of: its own, or
     /// the organisation's default.
     pub fn rate_limit_in(&self, org: &Org) -> Option<RateLimit> {
-        self.rate_limit.or(org.rate_limit)
+        self.rate_limit().or(org.rate_limit)
     }
 }
 

@@ -124,9 +124,8 @@ impl RevocationFilter {
 
     fn matches(&self, directory: &Directory, org: &Org, key: &ApiKey) -> bool {
         let issued = &key.issued;
-        self.created_before
-            .is_none_or(|end| issued.created_at < end)
-            && self.created_by.is_none_or(|by| issued.created_by == by)
+        self.created_before.is_none_or(|end| key.created_at < end)
+            && self.created_by.is_none_or(|by| key.created_by() == by)
             && self
                 .owner
                 .is_none_or(|owner| issued.holder.actor() == owner)
@@ -303,14 +302,14 @@ impl Directory {
             .keys_in(org)
             .filter(|key| {
                 let kind = HolderKind::of(key.issued.holder.actor());
-                key.revoked_at.is_none()
+                key.revoked_at().is_none()
                     && !self.bars(org.id, key.issued.id)
                     && kind.is_some_and(|kind| kinds.contains(&kind))
                     && (!reach.test_only || key.issued.environment == Environment::Test)
                     && filter.matches(self, org, key)
             })
             .collect();
-        meant.sort_unstable_by_key(|key| (key.issued.created_at, key.issued.id));
+        meant.sort_unstable_by_key(|key| (key.created_at, key.issued.id));
         let mut selection = Selection::default();
         for key in meant {
             let id = key.issued.id;
@@ -426,7 +425,7 @@ impl Directory {
     fn restorable(&self, org: OrgId, done: &Revocation) -> Vec<CredentialId> {
         let is_restorable = |id: &&CredentialId| {
             let key = self.api_key(**id);
-            let key = key.filter(|key| key.revoked_at.is_some() && self.has_holder(key));
+            let key = key.filter(|key| key.revoked_at().is_some() && self.has_holder(key));
             // Where somebody has come into another organisation since, the key would work there.
             key.is_some_and(|key| !self.works_elsewhere(key, org))
         };
@@ -481,7 +480,7 @@ impl Directory {
         };
         for id in keys {
             // Everything else stays as it is, so that it can be taken back.
-            self.api_key_mut(*id).revoked_at = Some(at);
+            self.api_key_mut(*id).set_revoked_at(Some(at));
         }
         for id in barred {
             self.bar(org, *id, at);
@@ -534,7 +533,7 @@ impl Directory {
             None => (&event.keys, &event.barred),
         };
         for id in keys {
-            self.api_key_mut(*id).revoked_at = None;
+            self.api_key_mut(*id).set_revoked_at(None);
         }
         for id in barred {
             self.lift_bar(org, *id);

@@ -403,9 +403,9 @@ impl Directory {
         self.api_key(id).is_some_and(|key| {
             key.scopes.is_some()
                 || key.expires_at.is_some()
-                || !key.allowed_cidrs.is_empty()
-                || key.rate_limit.is_some()
-                || key.secret.version != version
+                || !key.allowed_cidrs().is_empty()
+                || key.rate_limit().is_some()
+                || key.version() != version
         })
     }
 

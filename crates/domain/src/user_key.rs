@@ -209,11 +209,8 @@ impl Directory {
             key: event.key,
         };
         self.insert_api_key(&event.api_key, holder, record);
-        let key = self
-            .api_keys
-            .get_mut(&event.api_key.id)
-            .expect("it was just put in");
-        key.secret.sealed.clone_from(&event.sealed);
+        self.api_key_mut(event.api_key.id)
+            .set_sealed(event.sealed.as_ref());
         let user = self.user_mut(event.user);
         match &event.label {
             KeyLabel::Handle(handle) => {

@@ -204,12 +204,12 @@ impl Failed {
         match why {
             NoGood::NotFound => Self::lacking(Check::WrongSecret, Lack::Secret),
             // Not the key itself: each organisation in which it could work has barred it.
-            NoGood::Ended(Ended::Revoked) if key.revoked_at.is_none() => {
+            NoGood::Ended(Ended::Revoked) if key.revoked_at().is_none() => {
                 Self::lacking(Check::Revoked, Lack::Unbarred)
             }
             NoGood::Ended(Ended::Revoked) => Self::lacking(Check::Revoked, Lack::Unrevoked),
             // The key itself is on: the person behind it is off.
-            NoGood::Ended(Ended::Disabled) if key.disabled_at.is_none() => Self::person_off(),
+            NoGood::Ended(Ended::Disabled) if key.disabled_at().is_none() => Self::person_off(),
             NoGood::Ended(Ended::Disabled) => Self::lacking(Check::Disabled, Lack::Enabled),
             NoGood::Ended(Ended::Expired) => Self::lacking(Check::Expired, Lack::Unexpired(now)),
             NoGood::IpNotAllowed => Self::lacking(Check::IpNotAllowed, Lack::Network(source)),

@@ -386,7 +386,7 @@ fn readers_of(directory: &Directory, actor: Actor) -> Box<[OrgId]> {
 
 fn ended_at(directory: &Directory, key: &ApiKey) -> Box<[Timestamp]> {
     let barred = directory.barred_from(key.issued.id).map(|(_, at)| at);
-    key.revoked_at.into_iter().chain(barred).collect()
+    key.revoked_at().into_iter().chain(barred).collect()
 }
 
 /// Of somebody who was not known, but whose this is.

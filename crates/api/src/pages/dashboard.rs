@@ -63,7 +63,7 @@ impl KeyRow {
                 .alias
                 .as_ref()
                 .map_or_else(|| NOTHING.to_owned(), ToString::to_string),
-            created_on: date_of(issued.created_at),
+            created_on: date_of(api_key.created_at),
             expires_on: api_key
                 .expires_at
                 .map_or_else(|| "never".to_owned(), date_of),

@@ -176,7 +176,7 @@ impl Look<'_> {
             return (Removal::Expired, "its time is over".to_owned());
         }
         let counting_since = self.app.usage().counting_since();
-        let created_at = key.issued.created_at;
+        let created_at = key.created_at;
         let still = |at: Timestamp| !self.is_older(at, self.idle_days);
         match last_used_at {
             Some(at) if still(at) => (Removal::RecentlyUsed, format!("used {} ago", since(at))),
@@ -246,7 +246,7 @@ impl Look<'_> {
             Some(at) if self.is_older(at, self.idle_days) => findings.push(Finding::Idle),
             Some(_) => {}
         }
-        if self.is_older(key.rotated_at.unwrap_or(issued.created_at), OLD_DAYS) {
+        if self.is_older(key.rotated_at().unwrap_or(key.created_at), OLD_DAYS) {
             findings.push(Finding::Old);
         }
         if key.expires_at.is_none() {
@@ -276,11 +276,11 @@ impl Look<'_> {
             owner_name: holder_name(self.directory, holder),
             preview: preview(issued.kind, issued.environment, issued.id),
             environment: issued.environment,
-            created_at: issued.created_at,
-            rotated_at: key.rotated_at,
+            created_at: key.created_at,
+            rotated_at: key.rotated_at(),
             last_used_at,
             expires_at: key.expires_at,
-            disabled_at: key.disabled_at,
+            disabled_at: key.disabled_at(),
             findings,
             unused_scopes,
             safe_to_remove: code.is_safe(),
@@ -350,7 +350,7 @@ pub async fn list_hygiene(
     let now = app.now();
     let look = |directory: &Directory, org: &Org, key: &ApiKey| {
         let is_meant =
-            key.revoked_at.is_none() && directory.sees(authority, key.issued.environment);
+            key.revoked_at().is_none() && directory.sees(authority, key.issued.environment);
         let is_meant = is_meant && !directory.bars(org.id, key.issued.id);
         let is_meant = is_meant && shared_keys::concerns(directory, org, key);
         let look = Look {

@@ -56,14 +56,14 @@ impl KeyState {
             preview: preview(issued.kind, issued.environment, issued.id),
             environment: issued.environment,
             scopes: scopes.map(|scopes| scopes.iter().cloned().collect()),
-            rate_limit: key.rate_limit.map(RateLimitBody::from),
-            created_at: issued.created_at,
-            created_by: issued.created_by.to_string(),
+            rate_limit: key.rate_limit().map(RateLimitBody::from),
+            created_at: key.created_at,
+            created_by: key.created_by().to_string(),
             expires_at: key.expires_at,
             last_used_at: app.usage().last_used_at(issued.id),
-            rotated_at: key.rotated_at,
-            disabled_at: key.disabled_at,
-            revoked_at: key.revoked_at,
+            rotated_at: key.rotated_at(),
+            disabled_at: key.disabled_at(),
+            revoked_at: key.revoked_at(),
             rotation: RotationView::of(key, app.now()),
         }
     }
@@ -71,5 +71,8 @@ impl KeyState {
 
 /// The networks that a key may be used from, as bodies tell them.
 pub(crate) fn networks_of(key: &ApiKey) -> Vec<String> {
-    key.allowed_cidrs.iter().map(ToString::to_string).collect()
+    key.allowed_cidrs()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }

@@ -312,9 +312,9 @@ fn view(
         }
         Holder::Client { .. } | Holder::Delegate { .. } => return None,
     };
-    let theirs = made_by == Actor::User(user) || issued.created_by == Actor::User(user);
+    let theirs = made_by == Actor::User(user) || key.created_by() == Actor::User(user);
     let of_another = matches!(issued.holder, Holder::User { user: owner, .. } if owner != user);
-    let is_dead = key.revoked_at.is_some() || directory.bars(org, issued.id);
+    let is_dead = key.revoked_at().is_some() || directory.bars(org, issued.id);
     if !theirs || of_another || is_dead {
         return None;
     }
@@ -327,13 +327,13 @@ fn view(
         preview: preview(issued.kind, issued.environment, issued.id),
         environment: issued.environment,
         scopes: key.scopes.as_ref().map(|all| all.iter().cloned().collect()),
-        created_at: issued.created_at,
+        created_at: key.created_at,
         expires_at: key.expires_at,
         last_used_at: directory
             .org(org)
             .filter(|org| shared_keys::concerns(directory, org, key))
             .and_then(|_| app.usage().last_used_at(issued.id)),
-        disabled_at: key.disabled_at,
+        disabled_at: key.disabled_at(),
         works_elsewhere: directory.works_elsewhere(key, org),
         outcome: None,
         service: None,
@@ -473,7 +473,7 @@ impl App {
         for (_, id, view) in leaver.keys.iter_mut().filter(|(key, ..)| key.is_some()) {
             let is_dead = directory
                 .api_key(*id)
-                .is_some_and(|key| key.revoked_at.is_some());
+                .is_some_and(|key| key.revoked_at().is_some());
             if is_dead || directory.bars(org, *id) {
                 view.outcome = Some(if is_dead {
                     Outcome::Revoked

@@ -121,9 +121,8 @@ fn actor(
         let by_slug = directory.service_by_slug(org.id, named);
         // A service that is gone is known by what it made; one of another organisation is nobody.
         let is_known_here = |actor: &Actor| {
-            let here = |key: &ApiKey| {
-                key.issued.created_by == *actor || key.issued.holder.actor() == *actor
-            };
+            let here =
+                |key: &ApiKey| key.created_by() == *actor || key.issued.holder.actor() == *actor;
             directory.keys_in(org).any(here)
         };
         let by_id = || named.parse().ok().map(Actor::Service).filter(is_known_here);
@@ -427,7 +426,7 @@ fn done_by(directory: &Directory, org: OrgId, id: RevocationId, before: Selectio
     let Some(done) = done else { return before };
     let in_order = |ids: &BTreeSet<CredentialId>| {
         let mut keys: Vec<CredentialId> = ids.iter().copied().collect();
-        keys.sort_by_cached_key(|id| directory.api_key(*id).map(|key| key.issued.created_at));
+        keys.sort_by_cached_key(|id| directory.api_key(*id).map(|key| key.created_at));
         keys
     };
     Selection {

@@ -26,7 +26,7 @@ pub struct RotationView {
 
 impl RotationView {
     pub(crate) fn of(key: &ApiKey, now: Timestamp) -> Option<Self> {
-        match key.other.as_deref() {
+        match key.other() {
             Some(OtherSecret::Pending { grace_seconds, .. }) => Some(Self {
                 state: "pending",
                 until: None,
@@ -84,7 +84,7 @@ impl App {
             let directory = self.directory();
             let key = directory.api_key(id).ok_or(Refusal::Unknown(Noun::Key))?;
             let retrievable_by = match key.issued.holder.actor() {
-                Actor::User(user) => key.secret.sealed.is_some().then_some(user),
+                Actor::User(user) => key.sealed().is_some().then_some(user),
                 Actor::System | Actor::Service(_) | Actor::Entitlement(_) | Actor::Client(_) => {
                     None
                 }

@@ -107,18 +107,18 @@ impl UserKeyView {
                 .as_ref()
                 .map(|scopes| scopes.iter().cloned().collect()),
             allowed_cidrs: api_key
-                .allowed_cidrs
+                .allowed_cidrs()
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            rate_limit: api_key.rate_limit.map(RateLimitBody::from),
-            created_at: issued.created_at,
-            created_at_camel_case: issued.created_at,
+            rate_limit: api_key.rate_limit().map(RateLimitBody::from),
+            created_at: api_key.created_at,
+            created_at_camel_case: api_key.created_at,
             expires_at: api_key.expires_at,
             last_used_at: app.usage().last_used_at(issued.id),
-            rotated_at: api_key.rotated_at,
-            disabled_at: api_key.disabled_at,
-            revoked_at: api_key.revoked_at,
+            rotated_at: api_key.rotated_at(),
+            disabled_at: api_key.disabled_at(),
+            revoked_at: api_key.revoked_at(),
             barred_from: directory
                 .barred_from(issued.id)
                 .filter_map(|(org, _)| Some(directory.org(org)?.slug.to_string()))

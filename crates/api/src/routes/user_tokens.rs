@@ -173,7 +173,7 @@ pub async fn list_own_tokens(
         .into_iter()
         .map(|key| OwnTokenView {
             slug_perm: key.issued.id.to_string(),
-            created: key.issued.created_at,
+            created: key.created_at,
             key: preview(key.issued.kind, key.issued.environment, key.issued.id),
         })
         .collect();
@@ -230,7 +230,7 @@ pub async fn refresh_own_token(
         if own != id || !directory.sees_key(caller.authority(), id) {
             return Err(unknown());
         }
-        directory.api_key(id).ok_or_else(unknown)?.issued.created_at
+        directory.api_key(id).ok_or_else(unknown)?.created_at
     };
     let (key, position) = app
         .rotate(&caller, id, Activation::Now { grace_seconds: 0 })

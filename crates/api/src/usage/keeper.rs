@@ -198,7 +198,7 @@ impl Keeping {
             let directory = self.parts.lookups.directory();
             let is_gone = |id: &CredentialId| match directory.api_key(*id) {
                 None => true,
-                Some(key) => is_past(key.revoked_at, GONE_KEPT_SECONDS, now),
+                Some(key) => is_past(key.revoked_at(), GONE_KEPT_SECONDS, now),
             };
             self.parts.usage.ids().into_iter().filter(is_gone).collect()
         };

@@ -174,7 +174,7 @@ fn where_the_owner_is_switched_off_is_no_other_organisation() {
         .clone()
         .after(password("gus"), disable_in("globex", "mia"))
         .after(password("ada"), revoke());
-    assert!(off.api_key("mia/full").revoked_at.is_some());
+    assert!(off.api_key("mia/full").revoked_at().is_some());
     assert!(off.directory.barred.is_empty());
     // Barred here, and then put out there: nothing is left.
     let barred = two.after(password("ada"), revoke());
@@ -194,7 +194,7 @@ fn where_the_owner_is_switched_off_is_no_other_organisation() {
     // What both have barred is revoked, and each gives back its own.
     let both = barred.after(password("gus"), revoke_in("globex", "new", of_mia.clone()));
     let full = both.api_key("mia/full");
-    assert!(full.revoked_at.is_some());
+    assert!(full.revoked_at().is_some());
     let lifted = both.clone().after(password("ada"), undo_in("acme", "new"));
     let full = lifted.api_key("mia/full");
     assert_eq!(
@@ -296,7 +296,7 @@ fn more_keys_than_an_event_names_are_revoked_all_the_same() {
         panic!("it is revoked");
     };
     assert!(event.keys.is_empty() && event.barred.is_empty() && event.unnamed.is_some());
-    let dead = |name: &str| done.api_key(name).revoked_at.is_some();
+    let dead = |name: &str| done.api_key(name).revoked_at().is_some();
     assert!(dead("ci") && dead("s0x") && dead(&format!("s{NAMED_MAX}x")));
     assert!(!dead("mia/full") && done.directory.bars(org("acme"), credential("mia/full")));
     // A manager's: not an owner's, and not the one that asked.

@@ -97,7 +97,7 @@ fn who_revokes_an_entitlement_token() {
     }
     let gone = world().after(password("max"), revoke("pull"));
     let key = gone.api_key("pull");
-    assert_eq!(key.revoked_at, Some(NOW));
+    assert_eq!(key.revoked_at(), Some(NOW));
     assert!(
         gone.directory
             .org(org("acme"))

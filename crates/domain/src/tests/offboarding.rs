@@ -448,7 +448,8 @@ fn an_undo_restores_exactly_what_the_revocation_ended() {
         password("ada"), undo("new")       => happens("ApiKeysRevocationUndone");
     }
     let undone = done.clone().after(password("ada"), undo("new"));
-    for (id, key) in &before.directory.api_keys {
+    for key in before.directory.api_keys.iter() {
+        let id = &key.issued.id;
         assert_eq!(undone.directory.api_key(*id), Some(key));
     }
     table! { undone;

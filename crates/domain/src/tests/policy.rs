@@ -151,7 +151,7 @@ fn keys_that_are_not_to_be_read_again_are_neither_sealed_nor_shown() {
         .after(password("mia"), create("mia/old", "before"))
         .after(password("ada"), not_retrievable())
         .after(password("mia"), create("mia/new", "since"));
-    assert!(world.api_key("mia/new").secret.sealed.is_none());
+    assert!(world.api_key("mia/new").sealed().is_none());
     table! { world;
         password("mia"), reveal("mia/new") => NOTHING;
         password("mia"), reveal("mia/old") => NOTHING;
@@ -162,7 +162,7 @@ fn keys_that_are_not_to_be_read_again_are_neither_sealed_nor_shown() {
         ..rotate("mia/old")
     };
     let world = world.after(password("mia"), rotated);
-    assert!(world.api_key("mia/old").secret.sealed.is_none());
+    assert!(world.api_key("mia/old").sealed().is_none());
 }
 
 fn disable_idle(name: &str, last_used_at: Option<Timestamp>) -> DisableIdleApiKey {
@@ -269,7 +269,7 @@ fn where_one_is_switched_off_nothing_is_demanded_of_ones_keys() {
     assert_eq!(off.directory.end_for_policy(user("mia"), NOW), None);
     let made = off.clone().after(password("mia"), create("mia/new"));
     let key = made.api_key("mia/new");
-    assert!(key.secret.sealed.is_some() && made.directory.is_retrievable(key));
+    assert!(key.sealed().is_some() && made.directory.is_retrievable(key));
     assert_eq!(made.directory.idle_until(key, None), None);
     // And it binds again with the day on which one acts there again.
     let on = off.given(switch_off(false));

@@ -136,7 +136,7 @@ impl<'a> Dice<'a> {
 
     /// Mostly one that is there.
     fn known_credential(&mut self, directory: &Directory) -> CredentialId {
-        let mut known: Vec<_> = directory.api_keys.keys().copied().collect();
+        let mut known: Vec<_> = directory.api_keys.iter().map(|key| key.issued.id).collect();
         if known.is_empty() || self.one_in(8) {
             return self.credential();
         }
@@ -246,7 +246,7 @@ impl<'a> Dice<'a> {
                 let key = directory.api_key(id);
                 let holder = key.map(|key| key.issued.holder.actor());
                 // Mostly the secret that is good; now and then an older or a newer one.
-                let current = key.map_or(1, |key| key.secret.version);
+                let current = key.map_or(1, ApiKey::version);
                 let version = if self.below(4) == 0 {
                     [1, 2, 3, 4][self.below(4)]
                 } else {
@@ -749,10 +749,7 @@ fn check_orgs(d: &Directory) {
         }
         for (invitation, open) in &org.invitations {
             assert_eq!(d.invitation_tokens[&open.token], (*id, *invitation));
-            assert!(
-                !d.api_keys.contains_key(&open.token),
-                "an id is given twice"
-            );
+            assert!(!d.api_keys.contains(open.token), "an id is given twice");
         }
         assert!(org.scopes.keys().all(|name| find_built_in(name).is_none()));
     }
@@ -797,17 +794,18 @@ fn check_users(d: &Directory) {
 /// holder does not.
 fn check_keys(d: &Directory) {
     let mut living = 0;
-    for (id, key) in &d.api_keys {
+    for key in d.api_keys.iter() {
+        let id = &key.issued.id;
         assert_eq!(*id, key.issued.id);
-        assert!(key.secret.version <= key.newest_version());
+        assert!(key.version() <= key.newest_version());
         if key.issued.kind == CredentialKind::AccessToken {
             assert_token(d, key);
             continue;
         }
         // A revocation of many keys leaves their holders, so that it can be taken back.
         if !d.has_holder(key) {
-            assert!(key.revoked_at.is_some());
-            assert!(key.other.is_none() && key.secret.sealed.is_none());
+            assert!(key.revoked_at().is_some());
+            assert!(key.other().is_none() && key.sealed().is_none());
             continue;
         }
         living += 1;
@@ -835,13 +833,13 @@ fn check_keys(d: &Directory) {
             kind == key.issued.kind
                 || (kind, key.issued.kind) == (CredentialKind::ServiceKey, CredentialKind::UserKey)
         );
-        match key.other.as_deref() {
+        match key.other() {
             Some(OtherSecret::Pending { secret, .. }) => {
                 assert_eq!(secret.version, key.newest_version());
-                assert!(secret.version > key.secret.version);
+                assert!(secret.version > key.version());
             }
             Some(OtherSecret::Retiring { secret, .. }) => {
-                assert!(secret.version < key.secret.version && secret.sealed.is_none());
+                assert!(secret.version < key.version() && secret.sealed.is_none());
             }
             None => {}
         }
@@ -915,7 +913,7 @@ fn reach(d: &Directory, now: Timestamp) -> BTreeMap<(OrgId, Actor, Option<Creden
             let actor = Actor::User(*user);
             reach.insert((org.id, actor, None), d.rights_of(actor, org));
         }
-        for key in d.api_keys.values().filter(good) {
+        for key in d.api_keys.iter().filter(good) {
             let of = (org.id, key.issued.holder.actor(), Some(key.issued.id));
             reach.insert(of, d.effective_scopes(key, org.id));
         }
@@ -959,7 +957,7 @@ fn check_nobody_gave_more_than_they_held(
     }
     // Whoever rotates a key holds its new secret, and so all that it can do and for how long.
     if let Event::ApiKeyRotated(rotated) = event {
-        let key = &after.api_keys[&rotated.id];
+        let key = after.api_keys.get(rotated.id).unwrap();
         for org in after.orgs.values() {
             let held = of_giver(org.id);
             assert_eq!(
@@ -983,7 +981,7 @@ fn check_nobody_gave_more_than_they_held(
         None
     };
     if let (Some(giver), Some(made)) = (giver, made) {
-        let made = &after.api_keys[&made];
+        let made = after.api_keys.get(made).unwrap();
         let end = |key: &ApiKey| key.expires_at.unwrap_or(Timestamp::from_micros(i64::MAX));
         assert!(end(made) <= end(giver), "it outlives the key that made it");
         let of_test = giver.issued.environment == Environment::Test;
@@ -992,7 +990,7 @@ fn check_nobody_gave_more_than_they_held(
             "live from test"
         );
         assert!(
-            giver.allowed_cidrs.is_empty() || !made.allowed_cidrs.is_empty(),
+            giver.allowed_cidrs().is_empty() || !made.allowed_cidrs().is_empty(),
             "good from everywhere, made by one that is not"
         );
     }
@@ -1002,21 +1000,22 @@ fn check_nobody_gave_more_than_they_held(
 /// A credential with a limit of its own neither makes nor leaves behind a key that it let be used
 /// more often, nor an organisation.
 fn check_nobody_gave_a_wider_limit(before: &Directory, after: &Directory, giver: Option<&ApiKey>) {
-    let Some(own) = giver.and_then(|giver| giver.rate_limit) else {
+    let Some(own) = giver.and_then(ApiKey::rate_limit) else {
         return;
     };
     let within = |limit: Option<RateLimit>| limit.is_some_and(|limit| limit.is_within(own));
-    for (id, key) in &after.api_keys {
+    for key in after.api_keys.iter() {
+        let id = &key.issued.id;
         let same = before
             .api_key(*id)
-            .is_some_and(|old| old.rate_limit == key.rate_limit);
+            .is_some_and(|old| old.rate_limit() == key.rate_limit());
         let narrower = before
             .api_key(*id)
-            .is_some_and(|old| !is_wider(key.rate_limit, old.rate_limit));
+            .is_some_and(|old| !is_wider(key.rate_limit(), old.rate_limit()));
         assert!(
-            same || narrower || within(key.rate_limit),
+            same || narrower || within(key.rate_limit()),
             "{id} got {:?} from a key with {own:?}",
-            key.rate_limit
+            key.rate_limit()
         );
     }
     for (id, org) in &after.orgs {

@@ -101,14 +101,14 @@ fn who_changes_the_limit_of_a_key() {
         token("pull"), to_rate("pull", None)                    => refused(Refusal::InsufficientScope("entitlements:write"));
     }
     let narrowed = limited_world().after(key("ada/full"), to_rate("ada/ten", narrow));
-    assert_eq!(narrowed.api_key("ada/ten").rate_limit, narrow);
+    assert_eq!(narrowed.api_key("ada/ten").rate_limit(), narrow);
     // What is left out stays.
     let narrow_scopes = RestrictApiKey {
         scopes: Some(Some(scopes(&["files:read"]))),
         ..restrict("ada/ten")
     };
     let after = narrowed.after(key("ada/full"), narrow_scopes);
-    assert_eq!(after.api_key("ada/ten").rate_limit, narrow);
+    assert_eq!(after.api_key("ada/ten").rate_limit(), narrow);
 }
 
 #[test]

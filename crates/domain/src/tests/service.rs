@@ -203,7 +203,7 @@ fn a_deleted_service_is_gone_and_its_key_dead() {
     }
     let gone = world().after(password("max"), delete("ci"));
     let key = gone.api_key("ci");
-    assert_eq!(key.revoked_at, Some(NOW));
+    assert_eq!(key.revoked_at(), Some(NOW));
     assert!(gone.directory.service_by_slug(org("acme"), "ci").is_none());
     let again = CreateService {
         api_key: unlimited("ci2"),

@@ -176,7 +176,7 @@ fn a_revoked_key_is_dead_and_its_handle_free() {
     let gone = world().after(password("mia"), revoke("mia/full"));
     assert!(gone.directory.key_by_handle(user("mia"), "full").is_none());
     let key_now = gone.api_key("mia/full");
-    assert_eq!(key_now.revoked_at, Some(NOW));
+    assert_eq!(key_now.revoked_at(), Some(NOW));
     table! { gone;
         password("mia"), revoke("mia/full")                => no_key();
         password("mia"), rename("mia/full", None)          => no_key();
