@@ -74,6 +74,7 @@ mod v1 {
     mod signing_keys;
     mod user {
         mod password;
+        mod sessions;
     }
     mod workspaces;
 }

@@ -20,7 +20,7 @@ use crate::oauth::metadata;
 use crate::routes::{
     decisions, entitlements, events, health, hygiene, invitations, key_usage, keys, leavers, me,
     members, org_limits, paths, policy, revocations, scopes, services, set_up, signing_keys, teams,
-    user, user_keys, user_tokens, workspaces,
+    user, user_keys, user_sessions, user_tokens, workspaces,
 };
 
 const JSON: &str = "application/json";
@@ -49,6 +49,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         user::read_self,
         user::read_user,
         user::change_password,
+        user_sessions::end_all_sessions,
         user_tokens::read_own_token,
         user_tokens::list_own_tokens,
         user_tokens::refresh_own_token,

@@ -34,6 +34,7 @@ pub mod signing_keys;
 pub mod teams;
 pub mod user;
 pub mod user_keys;
+pub mod user_sessions;
 pub mod user_tokens;
 pub mod workspaces;
 
@@ -53,6 +54,7 @@ pub(crate) mod paths {
         SELF,
         USER,
         PASSWORD,
+        USER_SESSIONS,
         USER_TOKEN,
         USER_TOKENS,
         USER_TOKEN_REFRESH,
@@ -101,6 +103,7 @@ pub(crate) mod paths {
     pub(crate) const SELF: Paths = &["/v1/user/self", "/user/self"];
     pub(crate) const USER: Paths = &["/v1/user", "/user"];
     pub(crate) const PASSWORD: Paths = &["/v1/user/password"];
+    pub(crate) const USER_SESSIONS: Paths = &["/v1/user/sessions"];
     pub(crate) const USER_TOKEN: Paths = &["/v1/user/token", "/user/token"];
     pub(crate) const USER_TOKENS: Paths = &["/v1/user/tokens", "/user/tokens"];
     pub(crate) const USER_TOKEN_REFRESH: Paths = &[
@@ -171,6 +174,11 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(at(paths::SELF).get(user::read_self).done())
         .service(at(paths::USER).get(user::read_user).done())
         .service(at(paths::PASSWORD).post(user::change_password).done())
+        .service(
+            at(paths::USER_SESSIONS)
+                .delete(user_sessions::end_all_sessions)
+                .done(),
+        )
         .service(
             at(paths::USER_TOKEN)
                 .post(user_tokens::read_own_token)

@@ -23,7 +23,7 @@ use crate::rate_limit::ChangeOrgLimits;
 use crate::refusal::Refusal;
 use crate::revocation::{RevokeApiKeys, UndoRevocation};
 use crate::service::{ChangeService, CreateService, DeleteService};
-use crate::session::{EndSession, StartSession};
+use crate::session::{EndAllSessions, EndSession, StartSession};
 use crate::signing::{CreateSigningKey, RetireSigningKey};
 use crate::team::{ChangeTeam, CreateTeam, DeleteTeam, PlaceInTeam};
 use crate::time::Timestamp;
@@ -103,6 +103,7 @@ commands! {
     RevokeConsent,
     CreateSigningKey,
     RetireSigningKey,
+    EndAllSessions,
 }
 
 /// Decides a command: what happens, nothing because it is so already, or why not.
@@ -182,5 +183,6 @@ pub fn decide(
         Command::RevokeConsent(c) => directory.decide_revoke_consent(authority, c),
         Command::CreateSigningKey(c) => directory.decide_create_signing_key(authority, c, now),
         Command::RetireSigningKey(c) => directory.decide_retire_signing_key(authority, c, now),
+        Command::EndAllSessions(_) => directory.decide_end_all_sessions(authority),
     }
 }

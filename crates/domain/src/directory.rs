@@ -203,6 +203,7 @@ impl Directory {
             Event::ApiKeyRevealed(e) => self.orgs_of_api_key(e.id),
             Event::SessionStarted(e) => self.orgs_of_actor(Actor::User(e.user)),
             Event::SessionEnded(e) => self.orgs_of_actor(Actor::User(e.user)),
+            Event::AllSessionsEnded(e) => self.orgs_of_actor(Actor::User(e.user)),
             Event::ApiKeyFirstUsed(e) => self.orgs_of_api_key(e.id),
             Event::ApiKeyNetworkFirstSeen(e) => self.orgs_of_api_key(e.id),
             Event::OrgLimitsChanged(e) => vec![e.org],
@@ -295,6 +296,7 @@ impl Directory {
             Event::ApiKeyRevealed(e) => of_api_key(e.id),
             Event::SessionStarted(e) => Target::Session(e.session),
             Event::SessionEnded(e) => Target::Session(e.session),
+            Event::AllSessionsEnded(e) => Target::User(e.user),
             Event::ApiKeyFirstUsed(e) => of_api_key(e.id),
             Event::ApiKeyNetworkFirstSeen(e) => of_api_key(e.id),
             Event::OrgLimitsChanged(e) => Target::Organization(e.org),
@@ -370,6 +372,7 @@ impl Directory {
             Event::ApiKeyRevealed(_) => {}
             Event::SessionStarted(e) => self.apply_session_started(e, at),
             Event::SessionEnded(e) => self.apply_session_ended(*e),
+            Event::AllSessionsEnded(e) => self.apply_all_sessions_ended(*e, record),
             Event::ApiKeyFirstUsed(e) => self.apply_api_key_first_used(*e),
             Event::ApiKeyNetworkFirstSeen(e) => self.apply_api_key_network_first_seen(*e),
             Event::OrgLimitsChanged(e) => self.apply_org_limits_changed(*e),

@@ -32,7 +32,7 @@ use crate::position::Position;
 use crate::rate_limit::OrgLimitsChanged;
 use crate::revocation::{ApiKeysRevocationUndone, ApiKeysRevoked};
 use crate::service::{ServiceChanged, ServiceCreated, ServiceDeleted};
-use crate::session::{SessionEnded, SessionStarted};
+use crate::session::{AllSessionsEnded, SessionEnded, SessionStarted};
 use crate::signing::{SigningKeyCreated, SigningKeyRetired};
 use crate::team::{TeamChanged, TeamCreated, TeamDeleted, TeamMemberAdded, TeamMemberRemoved};
 use crate::time::Timestamp;
@@ -141,4 +141,5 @@ events! {
     ConsentRevoked,
     SigningKeyCreated,
     SigningKeyRetired,
+    AllSessionsEnded,
 }

@@ -297,8 +297,13 @@ impl LossSearch {
                 (self.asks_for_role(e.org) && self.is_user(e.user)).then_some(Effect::Left(e.org))
             }
             Event::PasswordChanged(e) => {
-                (self.lack == Lack::Password && self.is_user(e.user)).then_some(Effect::Taken)
+                let password = self.lack == Lack::Password && self.is_user(e.user);
+                password
+                    .then_some(Effect::Taken)
+                    .or_else(|| self.holder_gone(|holder| holder.is_for(e.user)))
             }
+            // What apps had for them ended with both.
+            Event::AllSessionsEnded(e) => self.holder_gone(|holder| holder.is_for(e.user)),
             Event::TeamCreated(e) => self.team_grants(e.org, e.team, &e.scopes),
             Event::TeamChanged(e) => self.team_grants(e.org, e.team, &e.scopes),
             Event::TeamDeleted(e) => self.team_grants(e.org, e.team, &Scopes::default()),

@@ -301,11 +301,8 @@ impl Directory {
 
     /// Who may no longer sign in is signed out for good: switching them on again revives no session.
     pub(crate) fn end_sessions_if_shut_out(&mut self, user: UserId) {
-        if self.may_sign_in(user) {
-            return;
-        }
-        for session in core::mem::take(&mut self.user_mut(user).sessions) {
-            self.sessions.remove(&session);
+        if !self.may_sign_in(user) {
+            self.end_sessions_of(user);
         }
     }
 

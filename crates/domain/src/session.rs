@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::actor::{Actor, Authority, Proof};
 use crate::digest::Digest;
 use crate::directory::Directory;
-use crate::event::Event;
+use crate::event::{Event, Record};
 use crate::id::{SessionId, UserId};
 use crate::refusal::{Field, Refusal};
 use crate::time::Timestamp;
@@ -44,6 +44,10 @@ pub struct EndSession {
     pub session: SessionId,
 }
 
+/// End every session of one's own: log out everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndAllSessions;
+
 /// A session was opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SessionStarted {
@@ -64,6 +68,14 @@ pub struct SessionEnded {
     /// The session.
     pub session: SessionId,
     /// Whose it was.
+    pub user: UserId,
+}
+
+/// Somebody logged out everywhere: every session of theirs ended, the one that asked too, and every
+/// token that apps had for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AllSessionsEnded {
+    /// Whose they were.
     pub user: UserId,
 }
 
@@ -110,6 +122,22 @@ impl Directory {
         }))
     }
 
+    /// Of somebody who has a session open, or allowed an app something. A stolen key must not throw its owner out of the website,
+    /// where they would revoke it.
+    pub(crate) fn decide_end_all_sessions(
+        &self,
+        authority: &Authority,
+    ) -> Result<Option<Event>, Refusal> {
+        let (Actor::User(user), true) = (authority.actor, authority.is_password_backed()) else {
+            return Err(Refusal::PasswordNeeded);
+        };
+        let is_in = self
+            .user(user)
+            .is_some_and(|user| !user.sessions.is_empty());
+        let has_apps = self.consents_of(user).next().is_some();
+        Ok((is_in || has_apps).then_some(Event::AllSessionsEnded(AllSessionsEnded { user })))
+    }
+
     pub(crate) fn apply_session_started(&mut self, event: &SessionStarted, at: Timestamp) {
         // Sessions that ran out leave with the next login, so that they do not gather for ever.
         let open = self.known_user(event.user).sessions.iter();
@@ -141,5 +169,18 @@ impl Directory {
     pub(crate) fn apply_session_ended(&mut self, event: SessionEnded) {
         self.sessions.remove(&event.session);
         self.user_mut(event.user).sessions.remove(&event.session);
+    }
+
+    /// What apps were given ends too: whoever had the browser may have allowed one of their own.
+    pub(crate) fn apply_all_sessions_ended(&mut self, event: AllSessionsEnded, record: &Record) {
+        self.end_families_of(event.user, record);
+        self.end_sessions_of(event.user);
+    }
+
+    /// Ends every session of a person, whatever the reason.
+    pub(crate) fn end_sessions_of(&mut self, user: UserId) {
+        for session in core::mem::take(&mut self.user_mut(user).sessions) {
+            self.sessions.remove(&session);
+        }
     }
 }

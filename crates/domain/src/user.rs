@@ -150,11 +150,8 @@ impl Directory {
 
     pub(crate) fn apply_password_changed(&mut self, event: &PasswordChanged, record: &Record) {
         self.end_families_of(event.user, record);
-        let user = self.user_mut(event.user);
-        user.password = event.password.clone();
-        for session in core::mem::take(&mut user.sessions) {
-            self.sessions.remove(&session);
-        }
+        self.user_mut(event.user).password = event.password.clone();
+        self.end_sessions_of(event.user);
     }
 
     /// The credential of a user's key.

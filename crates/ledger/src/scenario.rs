@@ -20,7 +20,7 @@ use keyledger_domain::rate_limit::ChangeOrgLimits;
 use keyledger_domain::revocation::{HolderKind, RevocationFilter, RevokeApiKeys, UndoRevocation};
 use keyledger_domain::scope::{Access, ScopeEntry};
 use keyledger_domain::service::{ChangeService, CreateService, DeleteService};
-use keyledger_domain::session::{EndSession, StartSession};
+use keyledger_domain::session::{EndAllSessions, EndSession, StartSession};
 use keyledger_domain::signing::{CreateSigningKey, PublicKey, RetireSigningKey};
 use keyledger_domain::team::{ChangeTeam, CreateTeam, DeleteTeam, PlaceInTeam};
 use keyledger_domain::user::{ChangePassword, NewUser};
@@ -548,6 +548,7 @@ pub(crate) fn steps() -> Vec<Submission> {
     for (who, command) in signing_keys(ada) {
         step(who, command);
     }
+    step(of(ada), EndAllSessions.into());
 
     let numbered = (1..).zip(steps);
     numbered

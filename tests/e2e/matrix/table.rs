@@ -21,6 +21,7 @@ GET    /v1/me                                         401 401 200 200 200 200 20
 GET    /v1/user/self                                  200 401 200 200 200 200 200 200 200 200 200
 GET    /v1/user                                       401 401 200 200 200 200 200 403 403 200 200
 POST   /v1/user/password                              401 401 204 403 403 403 403 403 403 403 403  {"password":"$password"}
+DELETE /v1/user/sessions                              401 401 204 403 403 403 403 403 403 403 403
 POST   /v1/user/token                                 200 401 200 400 400 400 400 400 400 400 400  {"email":"$email","password":"$password"}
 GET    /v1/user/tokens                                401 401   - 200 200 200 200 403 403 403 200
 PUT    /v1/user/tokens/{slug_perm}/refresh            401 401 200 403 403 403 403 403 403 403 404

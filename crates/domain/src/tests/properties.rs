@@ -39,7 +39,7 @@ use crate::revocation::{HolderKind, RevocationFilter, RevokeApiKeys, UndoRevocat
 use crate::role::Role;
 use crate::scope::{Access, ScopeEntry, Scopes, find_built_in, is_delegable};
 use crate::service::{ChangeService, CreateService, DeleteService};
-use crate::session::{EndSession, StartSession};
+use crate::session::{EndAllSessions, EndSession, StartSession};
 use crate::signing::{
     CreateSigningKey, OVERLAP_SECONDS_MAX, PUBLISHED_MAX, PublicKey, RetireSigningKey,
     SigningAlgorithm, SigningKeyId,
@@ -71,7 +71,7 @@ const NETS: &[&str] = &["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "2001:db8::/32
 mod oauth;
 
 /// How many different commands [`Dice::command`] draws from.
-const COMMANDS: usize = 68;
+const COMMANDS: usize = 69;
 
 /// Draws from bytes, so that a failing run shrinks to the shortest one.
 struct Dice<'a> {
@@ -367,9 +367,10 @@ impl<'a> Dice<'a> {
                 overlap_seconds: self.pick(&[0, 600, OVERLAP_SECONDS_MAX, u64::MAX]),
             }),
             67 => Command::RetireSigningKey(RetireSigningKey { kid: self.kid() }),
-            _ => Command::EndSession(EndSession {
+            43 => Command::EndSession(EndSession {
                 session: session_id(self.name()),
             }),
+            _ => Command::EndAllSessions(EndAllSessions),
         }
     }
 
@@ -1026,13 +1027,15 @@ fn check_nobody_gave_a_wider_limit(before: &Directory, after: &Directory, giver:
 }
 
 /// The same command again changes nothing that was not changed by the first, apart from what is
-/// no authority at all: a password, the note that a key was read, and uses that are granted anew.
+/// no authority at all: a password, the note that a key was read, uses that are granted anew, and a
+/// log-out everywhere of somebody who allowed apps something: whether they hold tokens is not counted.
 fn check_that_twice_is_once(world: &World, who: Authority, command: Command) {
     match world.decide(who, command) {
         Ok(
             None
             | Some(
                 Event::PasswordChanged(_)
+                | Event::AllSessionsEnded(_)
                 | Event::ApiKeyRevealed(_)
                 | Event::EntitlementCreditsChanged(_)
                 // A code, or a refresh token, that is shown twice.

@@ -1,6 +1,6 @@
 //! Stored events of how people get in: passwords and sessions.
 
-use keyledger_domain::session::{SessionEnded, SessionStarted};
+use keyledger_domain::session::{AllSessionsEnded, SessionEnded, SessionStarted};
 use keyledger_domain::user::PasswordChanged;
 
 use crate::record::form::{CommitmentBytes, event};
@@ -27,6 +27,12 @@ event! {
 event! {
     SessionEnded as SessionEndedV1 {
         session: [u8; 16],
+        user: [u8; 16],
+    }
+}
+
+event! {
+    AllSessionsEnded as AllSessionsEndedV1 {
         user: [u8; 16],
     }
 }

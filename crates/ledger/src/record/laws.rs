@@ -392,6 +392,7 @@ impl Draw {
                 expires_at: self.at(),
             }),
             "SessionEnded" => Event::SessionEnded(SessionEnded { session, user }),
+            "AllSessionsEnded" => Event::AllSessionsEnded(AllSessionsEnded { user }),
             "ApiKeyFirstUsed" => Event::ApiKeyFirstUsed(ApiKeyFirstUsed {
                 id,
                 network: self.option(|draw| NetworkTag::from_bytes(draw.bytes())),

@@ -152,6 +152,7 @@ table! {
     52 TokenFamilyRevoked [oauth::TokenFamilyRevokedV1 = 1];
     53 AccessTokenRevoked [oauth::AccessTokenRevokedV1 = 1];
     54 ConsentRevoked [oauth::ConsentRevokedV1 = 1];
+    56 AllSessionsEnded [access::AllSessionsEndedV1 = 1];
     57 SigningKeyCreated [signing::SigningKeyCreatedV1 = 1];
     58 SigningKeyRetired [signing::SigningKeyRetiredV1 = 1];
 }
