@@ -27,6 +27,8 @@ use crate::event_index::EventIndex;
 use crate::idle_sessions::IdleSessions;
 use crate::limits::RateLimits;
 use crate::oauth::signing::Signers;
+use crate::pages::authorize::Asked;
+use crate::pages::pending::Pending;
 use crate::passwords::Passwords;
 use crate::places::Places;
 use crate::problem::Problem;
@@ -126,6 +128,7 @@ pub struct App {
     decisions: Decisions,
     rate_limits: RateLimits,
     signers: Signers,
+    pending: Pending<Asked>,
     csrf: SubKey,
 }
 
@@ -153,6 +156,7 @@ impl App {
             decisions: Decisions::new(decisions),
             rate_limits: RateLimits::new(MonotonicClock),
             signers: Signers::default(),
+            pending: Pending::new(&ticks),
             csrf,
         })
     }
@@ -266,6 +270,11 @@ impl App {
     /// The keys that sign tokens, opened.
     pub(crate) fn signers(&self) -> &Signers {
         &self.signers
+    }
+
+    /// What apps asked of people who have not answered yet.
+    pub(crate) fn pending(&self) -> &Pending<Asked> {
+        &self.pending
     }
 
     /// What the binary decided.

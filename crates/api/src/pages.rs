@@ -9,7 +9,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{HttpServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{self, FormConfig, ServiceConfig};
 use actix_web::{Error, HttpResponse, Resource, Route, guard};
 
 use crate::app::App;
@@ -17,13 +17,17 @@ use crate::gate::STRICT_TRANSPORT_SECURITY;
 use crate::openapi;
 use layout::PageError;
 
+mod apps;
 pub(crate) mod assets;
+pub(crate) mod authorize;
+mod consent;
 mod cookie;
 mod csrf;
 mod dashboard;
 mod layout;
 mod local_path;
 mod login;
+pub(crate) mod pending;
 mod playground;
 mod session;
 mod set_up;
@@ -31,14 +35,38 @@ mod set_up;
 mod tests;
 
 /// No script at all, nothing from elsewhere, no frame around us (ASVS 3.4.3, 3.4.6).
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
-     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+macro_rules! content_security_policy {
+    ($form_action:literal) => {
+        concat!(
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'",
+            $form_action,
+            "; frame-ancestors 'none'; base-uri 'none'"
+        )
+    };
+}
+
+/// Of every page that says nothing else.
+const CONTENT_SECURITY_POLICY: &str = content_security_policy!("");
+
+/// The same of a page whose form leads to an app in the end.
+fn content_security_policy(form_action: &str) -> String {
+    format!(content_security_policy!(" {}"), form_action)
+}
+
+/// The longest form, in bytes. The longest of ours takes an authorization request along through the
+/// login, in which nearly every character may be written as three.
+const FORM_BYTES_MAX: usize = 64 * 1024;
 
 /// Puts the pages together, the playground and the definition among them.
 pub fn configure(config: &mut ServiceConfig) {
     config
+        .app_data(FormConfig::default().limit(FORM_BYTES_MAX))
         .service(read("/", look().to(dashboard::show_front)))
         .service(read("/dashboard", look().to(dashboard::show_dashboard)))
+        .service(page(
+            web::resource(apps::TAKE_BACK).route(web::post().to(apps::take_back)),
+            "POST",
+        ))
         .service(form(
             "/login",
             look().to(login::show_login),
@@ -48,6 +76,13 @@ pub fn configure(config: &mut ServiceConfig) {
             "/setup",
             look().to(set_up::show_set_up),
             web::post().to(set_up::set_up),
+        ))
+        .service(page(
+            // No HEAD: what is allowed already gives a code, and nobody would read it.
+            web::resource(local_path::AUTHORIZE)
+                .route(web::get().to(authorize::ask))
+                .route(web::post().to(authorize::decide)),
+            "GET, POST",
         ))
         .service(page(
             web::resource("/logout").route(web::post().to(login::log_out)),

@@ -1,14 +1,17 @@
 //! `/dashboard`: who is signed in, and what they have.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use keyledger_domain::api_key::Ended;
 use keyledger_domain::credential::preview;
 use keyledger_domain::id::KeyId;
+use keyledger_domain::user::User;
 use keyledger_domain::user_key::KeyLabel;
 use keyledger_domain::{Actor, Directory, Timestamp};
+use serde::Deserialize;
 
+use super::apps::AppRow;
 use super::layout::{PageError, see_other, show};
 use super::local_path::FRONT;
 use super::session::SessionCaller;
@@ -30,6 +33,9 @@ struct DashboardPage {
     organizations: Vec<OrganizationRow>,
     keys: Vec<KeyRow>,
     more_keys: usize,
+    apps: Vec<AppRow>,
+    sessions: usize,
+    notice: Option<&'static str>,
 }
 
 struct OrganizationRow {
@@ -46,6 +52,7 @@ struct KeyRow {
     created_on: String,
     expires_on: String,
     state: &'static str,
+    is_good: bool,
 }
 
 impl KeyRow {
@@ -53,7 +60,9 @@ impl KeyRow {
         let key = directory.user_key(key)?;
         let api_key = directory.api_key(key.credential)?;
         let issued = &api_key.issued;
+        let standing = api_key.standing(now);
         Some(Self {
+            is_good: standing.is_ok(),
             handle: match &key.label {
                 KeyLabel::Handle(handle) => handle.to_string(),
                 KeyLabel::OwnToken => "your own token".to_owned(),
@@ -67,7 +76,7 @@ impl KeyRow {
             expires_on: api_key
                 .expires_at
                 .map_or_else(|| "never".to_owned(), date_of),
-            state: match api_key.standing(now) {
+            state: match standing {
                 Ok(()) => "good",
                 Err(Ended::Revoked) => "revoked",
                 Err(Ended::Disabled) => "switched off",
@@ -78,9 +87,29 @@ impl KeyRow {
 }
 
 /// The day of an instant, UTC.
-fn date_of(instant: Timestamp) -> String {
+pub(super) fn date_of(instant: Timestamp) -> String {
     let text = instant.to_string();
     text.split('T').next().unwrap_or_default().to_owned()
+}
+
+/// How many sessions of a person are open. Those that ran out leave with the next login.
+fn open_sessions(directory: &Directory, user: &User, now: Timestamp) -> usize {
+    let open = user.sessions.iter().filter(|id| {
+        let session = directory.session(**id);
+        session.is_some_and(|session| now < session.expires_at)
+    });
+    open.count()
+}
+
+/// `?done=…`: what was done just before.
+#[derive(Default, Deserialize)]
+struct DashboardQuery {
+    done: Option<String>,
+}
+
+/// What was done, in words of ours: an address could say anything.
+fn notice(done: &str) -> Option<&'static str> {
+    (done == "taken-back").then_some("The app can no longer act for you.")
 }
 
 /// `/`: to the front page.
@@ -91,8 +120,11 @@ pub(super) async fn show_front() -> HttpResponse {
 /// The front page.
 pub(super) async fn show_dashboard(
     app: web::Data<App>,
+    request: HttpRequest,
     signed_in: SessionCaller,
 ) -> Result<HttpResponse, PageError> {
+    let query = web::Query::<DashboardQuery>::from_query(request.query_string());
+    let query = query.map(web::Query::into_inner).unwrap_or_default();
     let page = {
         let directory = app.directory();
         let user = directory.user(signed_in.user).ok_or(PageError::Stranger)?;
@@ -123,6 +155,9 @@ pub(super) async fn show_dashboard(
             organizations,
             more_keys: count - keys.len(),
             keys,
+            apps: AppRow::all(&directory, user.id),
+            sessions: open_sessions(&directory, user, app.now()),
+            notice: query.done.as_deref().and_then(notice),
         }
     };
     Ok(show(StatusCode::OK, &page))

@@ -31,6 +31,7 @@ pub(super) fn see_other(path: &str) -> HttpResponse {
 #[derive(Template)]
 #[template(path = "message.html")]
 struct MessagePage<'a> {
+    status: u16,
     title: &'a str,
     words: &'a str,
 }
@@ -126,8 +127,12 @@ impl ResponseError for PageError {
                 allow,
                 retry_after,
             } => {
-                let title = status.canonical_reason().unwrap_or("Error");
-                let mut response = show(*status, &MessagePage { title, words });
+                let page = MessagePage {
+                    status: status.as_u16(),
+                    title: status.canonical_reason().unwrap_or("Error"),
+                    words,
+                };
+                let mut response = show(*status, &page);
                 let headers = response.headers_mut();
                 if let Some(allow) = allow {
                     headers.insert(header::ALLOW, header::HeaderValue::from_static(allow));

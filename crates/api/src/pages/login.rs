@@ -4,8 +4,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CLEAR_SITE_DATA, RETRY_AFTER, SET_COOKIE};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use askama::Template;
+use keyledger_domain::session::EndAllSessions;
 use serde::Deserialize;
 
+use super::authorize::Onward;
+use super::consent::allow_form_action;
 use super::cookie;
 use super::csrf::{Bond, PageForm, Posted, Visit};
 use super::layout::{PageError, see_other, show};
@@ -24,6 +27,9 @@ const WRONG: &str = "Wrong email or password.";
 struct LoginPage<'a> {
     csrf: &'a str,
     next: Option<&'a str>,
+    /// The app that sent them here, by the name it was registered with.
+    app: Option<&'a str>,
+    notice: Option<&'static str>,
     email: &'a str,
     refused: Option<&'a str>,
 }
@@ -32,6 +38,29 @@ struct LoginPage<'a> {
 #[derive(Default, Deserialize)]
 struct LoginQuery {
     next: Option<String>,
+    /// Whether the password is asked of those who are signed in too.
+    again: Option<String>,
+    /// What was done before.
+    done: Option<String>,
+}
+
+/// The address of the login that leads on to a page of ours.
+pub(super) fn login_then(next: &LocalPath) -> String {
+    format!("/login?next={}", next.as_parameter())
+}
+
+/// The same for whoever must show the password once more.
+pub(super) fn login_again_then(next: &LocalPath) -> String {
+    format!("{}&again=yes", login_then(next))
+}
+
+/// What was done, in words of ours: an address could say anything.
+fn notice(done: &str) -> Option<&'static str> {
+    match done {
+        "out" => Some("You are signed out."),
+        "everywhere" => Some("You are signed out everywhere."),
+        _ => None,
+    }
 }
 
 /// The form as it comes back. No `Debug`: it holds a password.
@@ -62,10 +91,15 @@ pub(super) async fn show_login(
     let query = web::Query::<LoginQuery>::from_query(request.query_string());
     let query = query.map(web::Query::into_inner).unwrap_or_default();
     let next = LocalPath::of(query.next.as_deref());
-    if SessionCaller::of(&app, &request).is_some() {
+    if query.again.is_none() && SessionCaller::of(&app, &request).is_some() {
         return Ok(see_other(next.as_ref().map_or(FRONT, LocalPath::as_str)));
     }
-    form(&app, &request, StatusCode::OK, "", next.as_ref(), None)
+    let shown = Shown {
+        email: "",
+        refused: None,
+        notice: query.done.as_deref().and_then(notice),
+    };
+    form(&app, &request, StatusCode::OK, next.as_ref(), &shown)
 }
 
 /// Opens a session for whoever has the password, and for nobody else: a key is no password.
@@ -84,8 +118,12 @@ pub(super) async fn log_in(
         Ok(caller) => caller,
         Err(problem) => {
             let (status, words) = refusal(&problem);
-            let email = &posted.email;
-            let mut again = form(&app, &request, status, email, next.as_ref(), Some(words))?;
+            let shown = Shown {
+                email: &posted.email,
+                refused: Some(words),
+                notice: None,
+            };
+            let mut again = form(&app, &request, status, next.as_ref(), &shown)?;
             if let Some(seconds) = problem.retry_after() {
                 let seconds = seconds.parse().map_err(|_| Problem::internal())?;
                 again.headers_mut().insert(RETRY_AFTER, seconds);
@@ -115,6 +153,10 @@ pub(super) async fn log_in(
 pub(super) struct LogoutForm {
     #[serde(default)]
     csrf: String,
+    /// Where to go once somebody has signed in again.
+    next: Option<String>,
+    /// Whether every other session of the person ends too.
+    everywhere: Option<String>,
 }
 
 impl PageForm for LogoutForm {
@@ -125,16 +167,26 @@ impl PageForm for LogoutForm {
     }
 }
 
-/// Ends the session, here and in the browser.
+/// Ends the session, here and in the browser, or all that the person has.
 pub(super) async fn log_out(
     app: web::Data<App>,
     request: HttpRequest,
-    _: Posted<LogoutForm>,
+    Posted(posted): Posted<LogoutForm>,
 ) -> Result<HttpResponse, PageError> {
+    let everywhere = posted.everywhere.is_some();
     if let Some(session) = SessionCaller::of(&app, &request) {
-        app.end_session(&session).await?;
+        if everywhere {
+            app.execute(&session.caller, EndAllSessions).await?;
+        } else {
+            app.end_session(&session).await?;
+        }
     }
-    let mut response = see_other("/login");
+    let next = LocalPath::of(posted.next.as_deref());
+    let mut response = match next {
+        Some(next) => see_other(&login_then(&next)),
+        None if everywhere => see_other("/login?done=everywhere"),
+        None => see_other("/login?done=out"),
+    };
     add_cookie(&mut response, &cookie::take_back(cookie::SESSION))?;
     // Should the browser keep cookies in other places too (ASVS 14.3.1).
     let cookies = actix_web::http::header::HeaderValue::from_static("\"cookies\"");
@@ -151,22 +203,34 @@ fn refusal(problem: &Problem) -> (StatusCode, &str) {
     }
 }
 
+/// What the form shows besides its fields.
+struct Shown<'a> {
+    email: &'a str,
+    refused: Option<&'a str>,
+    notice: Option<&'static str>,
+}
+
 fn form(
     app: &App,
     request: &HttpRequest,
     status: StatusCode,
-    email: &str,
     next: Option<&LocalPath>,
-    refused: Option<&str>,
+    shown: &Shown<'_>,
 ) -> Result<HttpResponse, PageError> {
     let visit = Visit::of(app, request)?;
+    let onward = next.and_then(|next| Onward::of(app, next));
     let page = LoginPage {
         csrf: &visit.field(app),
         next: next.map(LocalPath::as_str),
-        email,
-        refused,
+        app: onward.as_ref().map(|onward| &*onward.client),
+        notice: shown.notice,
+        email: shown.email,
+        refused: shown.refused,
     };
     let mut response = show(status, &page);
+    if let Some(onward) = onward {
+        allow_form_action(&mut response, &onward.form_action)?;
+    }
     if let Some(cookie) = visit.cookie() {
         add_cookie(&mut response, &cookie)?;
     }

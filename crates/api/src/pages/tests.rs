@@ -24,6 +24,8 @@ use crate::{
     App, EventIndex, Lookups, LookupsFeed, Parts, SetUpCode, Settings, Usage, pages, routes,
 };
 
+mod authorize;
+
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse battery staple";
 const CODE: &str = "the-code-that-was-printed";
@@ -462,7 +464,7 @@ async fn n98_and_n105_logout_ends_the_session_here_and_there() {
     let csrf = page.hidden("csrf").unwrap();
     let answer = browser.post("/logout", &[("csrf", &csrf)]).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
-    assert_eq!(answer.header("location"), "/login");
+    assert_eq!(answer.header("location"), "/login?done=out");
     assert_eq!(answer.header("clear-site-data"), "\"cookies\"");
     assert!(!browser.jar.contains_key(SESSION));
     browser.jar = before;
@@ -485,6 +487,76 @@ async fn n98_another_password_ends_all_sessions() {
     assert_eq!(world.ask(request).await.status, StatusCode::NO_CONTENT);
     assert!(!here.is_signed_in().await);
     assert!(!there.is_signed_in().await);
+}
+
+#[actix_web::test]
+async fn n98_the_button_signs_out_in_every_browser() {
+    let world = World::with_owner().await;
+    let (mut here, mut there) = (world.signed_in().await, world.signed_in().await);
+    let page = here.get("/dashboard").await;
+    assert!(page.body.contains("In 2 browsers"));
+    let everywhere = [
+        ("csrf", &*page.hidden("csrf").unwrap()),
+        ("everywhere", "yes"),
+    ];
+    // The field of one session does not end those of another.
+    let answer = there.post("/logout", &everywhere).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let answer = here.post("/logout", &everywhere).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    assert_eq!(answer.header("location"), "/login?done=everywhere");
+    assert!(!here.is_signed_in().await);
+    assert!(!there.is_signed_in().await);
+    assert_eq!(world.session_count(), 0);
+    let page = here.get("/login?done=everywhere").await;
+    assert!(page.body.contains("signed out everywhere"));
+    for other in ["x", "%3Cscript%3E", "out%00"] {
+        let page = here.get(&format!("/login?done={other}")).await;
+        assert!(!page.body.contains("role=\"status\""), "{other}");
+    }
+}
+
+#[actix_web::test]
+async fn n40_who_signs_in_as_somebody_else_comes_back_and_nowhere_else() {
+    let world = World::with_owner().await;
+    for (next, location) in [
+        (
+            "/oauth/authorize?client_id=a&state=%2B",
+            "/login?next=/oauth/authorize?client_id%3Da%26state%3D%252B",
+        ),
+        ("//evil.example", "/login?done=out"),
+        ("https://evil.example/oauth/authorize", "/login?done=out"),
+    ] {
+        let mut browser = world.signed_in().await;
+        let csrf = browser.get("/dashboard").await.hidden("csrf").unwrap();
+        let fields = [("csrf", &*csrf), ("next", next)];
+        let answer = browser.post("/logout", &fields).await;
+        assert_eq!(answer.header("location"), location);
+        assert!(!browser.is_signed_in().await);
+        let form = browser.get(location).await;
+        let kept = form
+            .hidden("next")
+            .map(|text| text.replace("&amp;", "&").replace("&#38;", "&"));
+        assert_eq!(
+            kept.as_deref(),
+            (next.starts_with("/oauth")).then_some(next)
+        );
+    }
+}
+
+#[actix_web::test]
+async fn the_password_can_be_asked_of_somebody_who_is_signed_in() {
+    let world = World::with_owner().await;
+    let mut browser = world.signed_in().await;
+    let before = browser.jar[SESSION].clone();
+    let page = browser.get("/login?again=yes&next=/dashboard").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let csrf = page.hidden("csrf").unwrap();
+    let fields = [("csrf", &*csrf), ("email", EMAIL), ("password", PASSWORD)];
+    let answer = browser.post("/login", &fields).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    assert_ne!(browser.jar[SESSION], before);
+    assert_eq!(world.session_count(), 1, "the session before lives on");
 }
 
 #[actix_web::test]
