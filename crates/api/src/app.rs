@@ -26,6 +26,7 @@ use crate::decisions::Decisions;
 use crate::event_index::EventIndex;
 use crate::idle_sessions::IdleSessions;
 use crate::limits::RateLimits;
+use crate::lookup::Ours;
 use crate::oauth::signing::Signers;
 use crate::pages::authorize::Asked;
 use crate::pages::pending::Pending;
@@ -170,8 +171,20 @@ impl App {
         caller: &Caller,
         command: impl Into<Command>,
     ) -> Result<Committed, Problem> {
+        Ok(self.submit(caller, command).await?)
+    }
+
+    /// The same for whoever tells a refusal in words of their own.
+    ///
+    /// # Errors
+    /// The refusal, or that nothing can be changed now.
+    pub(crate) async fn submit(
+        &self,
+        caller: &Caller,
+        command: impl Into<Command>,
+    ) -> Result<Committed, NotCommitted> {
         let submission = caller.submission(command.into());
-        Ok(self.parts.committer.submit(submission).await?)
+        self.parts.committer.submit(submission).await
     }
 
     /// Makes a pending secret the current one, because it was just shown for the first time.
@@ -289,6 +302,14 @@ impl App {
 
     pub(crate) fn peppers(&self) -> &Peppers {
         self.parts.key_file.peppers()
+    }
+
+    /// What tells what is ours from what others made.
+    pub(crate) fn ours(&self) -> Ours<'_> {
+        Ours {
+            peppers: self.peppers(),
+            issuer: &self.settings().issuer,
+        }
     }
 
     pub(crate) fn vault(&self) -> &Vault {

@@ -19,7 +19,7 @@ use keyledger_domain::id::{RequestId, SessionId, UserId};
 use keyledger_domain::text::Email;
 use keyledger_domain::user::User;
 use keyledger_domain::{
-    Actor, Authority, ClientName, CredentialId, Directory, PasswordHash, Proof, credential,
+    Actor, Authority, ClientName, CredentialId, CredentialKind, Directory, PasswordHash, Proof,
 };
 
 use crate::app::App;
@@ -123,6 +123,14 @@ impl Caller {
                 actor,
                 proof: Proof::Credential { id, version },
             },
+            origin,
+        }
+    }
+
+    /// An OAuth client that just showed who it is.
+    pub(crate) fn with_client(actor: Actor, proof: Proof, origin: Origin) -> Self {
+        Self {
+            authority: Authority { actor, proof },
             origin,
         }
     }
@@ -310,13 +318,22 @@ impl App {
     ) -> Result<KeyShown, Problem> {
         let directory = self.directory();
         let now = self.now();
-        let found = lookup::find(&directory, self.peppers(), text, origin.source, now);
+        let ours = self.ours();
+        let found = lookup::find(&directory, &ours, text, origin.source, now);
+        // One that is for another server lets nobody act as its bearer here (RFC 9068 §4).
+        let found = found.and_then(|found| match directory.audience_of(found.0.issued.id) {
+            None => Ok(found),
+            Some(_) => Err(lookup::NoGood::OtherAudience),
+        });
         let (key, which) = found.map_err(|reason| {
             self.count_refused(&directory, text, reason, origin, now);
             self.wrong_key(text, reason, origin)
         })?;
         let (actor, id) = (key.issued.holder.actor(), key.issued.id);
-        passage::shown(id, origin.source, now);
+        // Tokens come by the million and are gone in an hour: nobody looks at what one of them did.
+        if key.issued.kind != CredentialKind::AccessToken {
+            passage::shown(id, origin.source, now);
+        }
         let version = key.version_of(which);
         let pending = (which == Shown::Pending).then_some((id, version));
         let bound = Bound::of_caller(&directory, key, request);
@@ -425,5 +442,5 @@ pub(crate) fn user_named<'d>(directory: &'d Directory, username: &str) -> Option
 
 /// The public id that a text claims to have, if it has the form of a key.
 fn claimed(text: &str) -> Option<CredentialId> {
-    credential::parse(text).ok().map(|claim| claim.id)
+    lookup::claimed_id(text)
 }

@@ -3,8 +3,12 @@
 use core::net::IpAddr;
 
 use keyledger_domain::api_key::{Ended, Shown};
-use keyledger_domain::{ApiKey, Digest, Directory, Timestamp, credential};
+use keyledger_domain::{
+    ApiKey, CredentialId, CredentialKind, Digest, Directory, Environment, Timestamp, credential,
+};
 use keyledger_ledger::key_file::Peppers;
+
+use crate::oauth::jwt::{self, Expected};
 
 /// Why a key that was shown is no good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,20 +19,79 @@ pub(crate) enum NoGood {
     Ended(Ended),
     /// It may not be used from there.
     IpNotAllowed,
+    /// It is for another server than the one it was shown to.
+    OtherAudience,
 }
 
-/// Finds a key by what was shown of it and tells which of its secrets that was.
+/// What tells what is ours from what others made.
+#[derive(Clone, Copy)]
+pub(crate) struct Ours<'a> {
+    /// What secrets are hashed with.
+    pub(crate) peppers: &'a Peppers,
+    /// What our own JWTs say who issued them.
+    pub(crate) issuer: &'a str,
+}
+
+/// Finds a key or token by what was shown of it and tells which of its secrets that was.
 ///
 /// An unknown id costs the same hash as a known one, so that time does not tell them apart.
 pub(crate) fn find<'d>(
     directory: &'d Directory,
-    peppers: &Peppers,
+    ours: &Ours<'_>,
     shown: &str,
     source: Option<IpAddr>,
     now: Timestamp,
 ) -> Result<(&'d ApiKey, Shown), NoGood> {
+    let peppers = ours.peppers;
     let tag_with = |pepper_version: u32| peppers.tag(pepper_version, shown.as_bytes());
-    find_by(directory, peppers.newest(), tag_with, shown, source, now)
+    let found = find_by(directory, peppers.newest(), tag_with, shown, source, now);
+    match found {
+        Ok((key, which)) if is_jwt(shown) => {
+            // These very bytes were issued here: their signature was right then. What may have changed
+            // since is the key that made it, and who we are.
+            let expected = Expected {
+                issuer: ours.issuer,
+                audience: None,
+            };
+            match jwt::verify_shown(shown, directory, expected, now) {
+                Ok(_) => Ok((key, which)),
+                Err(_) => Err(NoGood::NotFound),
+            }
+        }
+        found => found,
+    }
+}
+
+/// Whether this could be a JWT and nothing else of ours, none of which has a dot.
+fn is_jwt(shown: &str) -> bool {
+    shown.contains('.')
+}
+
+/// What a text claims to be, if it has the form of anything that is looked up.
+fn claim_of(shown: &str) -> Result<Claim, NoGood> {
+    if let Ok(claim) = credential::parse(shown) {
+        return Ok(Claim {
+            id: claim.id,
+            kind: claim.kind,
+            environment: Some(claim.environment),
+        });
+    }
+    if !is_jwt(shown) {
+        return Err(NoGood::NotFound);
+    }
+    let id = jwt::jti_of(shown).ok_or(NoGood::NotFound)?;
+    Ok(Claim {
+        id,
+        kind: CredentialKind::AccessToken,
+        // Only the ledger says so: it is not written in it.
+        environment: None,
+    })
+}
+
+struct Claim {
+    id: CredentialId,
+    kind: CredentialKind,
+    environment: Option<Environment>,
 }
 
 /// [`find`], told how to hash what was shown: so that a test can count how often that is done.
@@ -40,7 +103,23 @@ fn find_by<'d>(
     source: Option<IpAddr>,
     now: Timestamp,
 ) -> Result<(&'d ApiKey, Shown), NoGood> {
-    let claim = credential::parse(shown).map_err(|_| NoGood::NotFound)?;
+    let (key, which) = genuine(directory, newest, tag_with, shown, now)?;
+    directory.standing_of(key, now).map_err(NoGood::Ended)?;
+    if !key.admits(source) {
+        return Err(NoGood::IpNotAllowed);
+    }
+    Ok((key, which))
+}
+
+/// The key whose secret was shown, whether or not it is good.
+fn genuine<'d>(
+    directory: &'d Directory,
+    newest: u32,
+    tag_with: impl Fn(u32) -> Option<[u8; 32]>,
+    shown: &str,
+    now: Timestamp,
+) -> Result<(&'d ApiKey, Shown), NoGood> {
+    let claim = claim_of(shown)?;
     let key = directory.api_key(claim.id);
     // Hashed with the newest pepper before the key is looked into, because nearly every key has that
     // one: the hash is computed while the key is still on its way from memory.
@@ -61,20 +140,48 @@ fn find_by<'d>(
         })
     };
     let which = key.shown(now, digest_with).ok_or(NoGood::NotFound)?;
-    if (key.issued.kind, key.issued.environment) != (claim.kind, claim.environment) {
+    let issued = &key.issued;
+    let is_of_environment = claim
+        .environment
+        .is_none_or(|one| one == issued.environment);
+    if issued.kind != claim.kind || !is_of_environment {
         return Err(NoGood::NotFound);
     }
-    directory.standing_of(key, now).map_err(NoGood::Ended)?;
-    if !key.admits(source) {
-        return Err(NoGood::IpNotAllowed);
-    }
     Ok((key, which))
+}
+
+/// The access token that was shown, whether or not it is still good.
+pub(crate) fn shown_token<'d>(
+    directory: &'d Directory,
+    peppers: &Peppers,
+    shown: &str,
+) -> Option<&'d ApiKey> {
+    let tag_with = |pepper_version: u32| peppers.tag(pepper_version, shown.as_bytes());
+    let now = directory.at();
+    let (key, _) = genuine(directory, peppers.newest(), tag_with, shown, now).ok()?;
+    (key.issued.kind == CredentialKind::AccessToken).then_some(key)
+}
+
+/// The key or token that was shown, if it is good wherever it was shown.
+pub(crate) fn find_anywhere<'d>(
+    directory: &'d Directory,
+    ours: &Ours<'_>,
+    shown: &str,
+    now: Timestamp,
+) -> Option<&'d ApiKey> {
+    let found = find(directory, ours, shown, None, now);
+    found.ok().map(|(key, _)| key)
+}
+
+/// The public id that a text claims to have, if it has the form of a key or token.
+pub(crate) fn claimed_id(shown: &str) -> Option<CredentialId> {
+    claim_of(shown).ok().map(|claim| claim.id)
 }
 
 /// The key that a text claims to be, whether or not its secret is right. For deciding who may be
 /// told of it, never for letting anybody in.
 pub(crate) fn claimed<'d>(directory: &'d Directory, shown: &str) -> Option<&'d ApiKey> {
-    directory.api_key(credential::parse(shown).ok()?.id)
+    directory.api_key(claimed_id(shown)?)
 }
 
 #[cfg(test)]

@@ -12,16 +12,20 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, web}
 use crate::oauth::error::OauthError;
 use crate::resource::Paths;
 
+mod asking_client;
 pub mod authorize_request;
 pub mod client_authentication;
 pub mod error;
+pub mod introspect;
 pub mod jwk;
 pub mod jwt;
 pub mod metadata;
 pub mod narrowing;
 pub mod parameters;
 pub mod pkce;
+pub mod revoke;
 pub mod signing;
+pub mod token;
 
 /// An endpoint that is only ever posted to (RFC 6749 §3.2): what stands in an address is kept in
 /// histories and logs. Every other method is 405.

@@ -16,11 +16,11 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{Content, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi};
 
-use crate::oauth::metadata;
+use crate::oauth::{introspect, metadata, revoke, token};
 use crate::routes::{
-    decisions, entitlements, events, health, hygiene, invitations, key_usage, keys, leavers, me,
-    members, org_limits, paths, policy, revocations, scopes, services, set_up, signing_keys, teams,
-    user, user_keys, user_sessions, user_tokens, workspaces,
+    clients, consents, decisions, entitlements, events, health, hygiene, invitations, key_usage,
+    keys, leavers, me, members, org_limits, paths, policy, revocations, scopes, services, set_up,
+    signing_keys, teams, user, user_keys, user_sessions, user_tokens, workspaces,
 };
 
 const JSON: &str = "application/json";
@@ -92,6 +92,17 @@ pub(crate) const PATH: &str = "/openapi.json";
         entitlements::delete_entitlement,
         entitlements::refresh_entitlement,
         entitlements::undo_entitlement_refresh,
+        clients::list_clients,
+        clients::create_client,
+        clients::read_client,
+        clients::change_client,
+        clients::delete_client,
+        clients::rotate_client_secret,
+        consents::list_consents,
+        consents::delete_consent,
+        token::issue_token,
+        introspect::introspect_token,
+        revoke::revoke_token,
         key_usage::list_org_usage,
         org_limits::read_org_limits,
         org_limits::change_org_limits,
@@ -125,6 +136,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         (name = "members", description = "Who is in an organization, and who is asked in."),
         (name = "teams", description = "Groups of members and services that share scopes."),
         (name = "services", description = "Programs, each with exactly one key."),
+        (name = "clients", description = "OAuth clients: applications that ask for tokens."),
         (name = "entitlements", description = "Read-only tokens for customers."),
         (name = "policy", description = "What an organization demands of keys."),
         (name = "hygiene", description = "Which keys are worth a look."),

@@ -121,7 +121,8 @@ pub(crate) fn change(
     Ok((!nothing).then_some(command))
 }
 
-fn scopes(texts: &[String], fields: &mut Fields) -> Scopes {
+/// Reads a list of scopes, or notes which of them are none.
+pub(crate) fn scopes(texts: &[String], fields: &mut Fields) -> Scopes {
     fields.each::<Scope>("scopes", texts).into_iter().collect()
 }
 

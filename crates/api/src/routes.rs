@@ -2,10 +2,12 @@
 
 use actix_web::web::ServiceConfig;
 
-use crate::oauth::metadata;
+use crate::oauth::{introspect, metadata, post_only, revoke, token};
 use crate::resource::{Paths, at};
 
 mod changes;
+pub mod clients;
+pub mod consents;
 pub mod decisions;
 pub mod entitlements;
 pub mod events;
@@ -77,6 +79,14 @@ pub(crate) mod paths {
         ENTITLEMENTS,
         ENTITLEMENT,
         ENTITLEMENT_REFRESH,
+        CLIENTS,
+        CLIENT,
+        CLIENT_SECRET,
+        CONSENTS,
+        CONSENT,
+        TOKEN,
+        INTROSPECT,
+        REVOKE,
         ORG_USAGE,
         ORG_LIMITS,
         POLICY,
@@ -142,6 +152,14 @@ pub(crate) mod paths {
     pub(crate) const ENTITLEMENTS: Paths = &["/v1/orgs/{org}/entitlements"];
     pub(crate) const ENTITLEMENT: Paths = &["/v1/orgs/{org}/entitlements/{id}"];
     pub(crate) const ENTITLEMENT_REFRESH: Paths = &["/v1/orgs/{org}/entitlements/{id}/refresh"];
+    pub(crate) const CLIENTS: Paths = &["/v1/orgs/{org}/clients"];
+    pub(crate) const CLIENT: Paths = &["/v1/orgs/{org}/clients/{client_id}"];
+    pub(crate) const CONSENTS: Paths = &["/v1/user/consents"];
+    pub(crate) const CONSENT: Paths = &["/v1/user/consents/{client_id}"];
+    pub(crate) const TOKEN: Paths = &["/oauth/token"];
+    pub(crate) const INTROSPECT: Paths = &["/oauth/introspect"];
+    pub(crate) const REVOKE: Paths = &["/oauth/revoke"];
+    pub(crate) const CLIENT_SECRET: Paths = &["/v1/orgs/{org}/clients/{client_id}/secret"];
     pub(crate) const ORG_USAGE: Paths = &["/v1/orgs/{org}/usage"];
     pub(crate) const ORG_LIMITS: Paths = &["/v1/orgs/{org}/limits"];
     pub(crate) const SCOPES: Paths = &["/v1/scopes"];
@@ -214,6 +232,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .done(),
         )
         .configure(configure_organization)
+        .configure(configure_tokens)
         .service(at(paths::DECISION).get(decisions::read_decision).done())
         .service(
             at(paths::ORG_LIMITS)
@@ -225,6 +244,34 @@ pub fn configure(config: &mut ServiceConfig) {
         .configure(configure_oauth)
         .service(at(paths::HEALTH_LIVE).get(health::read_live).done())
         .service(at(paths::HEALTH_READY).get(health::read_ready).done());
+}
+
+/// The part of the table that is about tokens, and the clients that ask for them.
+fn configure_tokens(config: &mut ServiceConfig) {
+    config
+        .service(at(paths::CONSENTS).get(consents::list_consents).done())
+        .service(at(paths::CONSENT).delete(consents::delete_consent).done())
+        .service(post_only(paths::TOKEN, token::issue_token))
+        .service(post_only(paths::INTROSPECT, introspect::introspect_token))
+        .service(post_only(paths::REVOKE, revoke::revoke_token))
+        .service(
+            at(paths::CLIENTS)
+                .get(clients::list_clients)
+                .post(clients::create_client)
+                .done(),
+        )
+        .service(
+            at(paths::CLIENT_SECRET)
+                .post(clients::rotate_client_secret)
+                .done(),
+        )
+        .service(
+            at(paths::CLIENT)
+                .get(clients::read_client)
+                .patch(clients::change_client)
+                .delete(clients::delete_client)
+                .done(),
+        );
 }
 
 /// The part of the table that is about organisations and what they hold.

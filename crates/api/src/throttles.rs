@@ -36,7 +36,7 @@ use governor::Quota;
 use ipnet::IpNet;
 use keyledger_domain::id::UserId;
 use keyledger_domain::text::Email;
-use keyledger_domain::{CredentialId, credential};
+use keyledger_domain::{Actor, CredentialId, credential};
 
 pub(crate) use self::bounded::Bounded;
 use self::budget::Budget;
@@ -48,6 +48,11 @@ use crate::problem::Problem;
 /// How many accounts, sources, networks or ids are remembered of each kind; those that were touched
 /// last. An entry takes about a hundred bytes.
 const REMEMBERED_MAX: usize = 65_536;
+/// How many tokens that are none somebody may ask about, evenly.
+const INTROSPECTED_A_SECOND: NonZeroU32 = positive(100);
+/// The same, at once.
+const INTROSPECTED_AT_ONCE: NonZeroU32 = positive(2_000);
+
 /// How long failures are remembered after the last one, at least: an hour.
 const FAILURES_REMEMBERED: Duration = Duration::from_hours(1);
 
@@ -124,6 +129,7 @@ pub(crate) struct Throttles {
     known: KnownSources,
     wrong_key_sources: Budget<IpNet>,
     wrong_key_ids: Budget<CredentialId>,
+    introspected: Budget<Actor>,
 }
 
 impl Throttles {
@@ -153,6 +159,10 @@ impl Throttles {
             known: KnownSources::new(ticks),
             wrong_key_sources: Budget::new(wrong_keys, ticks),
             wrong_key_ids: Budget::new(wrong_keys, ticks),
+            introspected: Budget::new(
+                Quota::per_second(INTROSPECTED_A_SECOND).allow_burst(INTROSPECTED_AT_ONCE),
+                ticks,
+            ),
         }
     }
 
@@ -192,6 +202,21 @@ impl Throttles {
             (Err(one), Err(other)) => Err(one.max(other)),
             (source, id) => source.and(id),
         }
+    }
+
+    /// Whether somebody may ask what a token is.
+    ///
+    /// # Errors
+    /// How long whoever asked about too many that are none must wait.
+    pub(crate) fn may_introspect(&self, asker: Actor) -> Result<(), Wait> {
+        self.introspected.wait(&asker).map_or(Ok(()), Err)
+    }
+
+    /// They asked about something that is no good token, or none that they may know of. Gateways do that
+    /// all day with tokens that have ended; who looks for one that has not does it more often.
+    pub(crate) fn introspected_nothing(&self, asker: Actor) {
+        // That it is spent shows when they ask the next time.
+        let _ = self.introspected.spend(&asker);
     }
 
     /// A wrong key was shown to somebody who asks us about it. It is not their failure, but it is a

@@ -10,15 +10,17 @@ use keyledger_domain::id::{ClientId, EntitlementId, KeyId, ServiceId, UserId};
 use keyledger_domain::org::Org;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::text::{Email, Slug};
-use keyledger_domain::{Actor, ApiKey, Authority, CredentialId, Environment, Refusal, Timestamp};
+use keyledger_domain::{
+    Actor, ApiKey, Authority, CredentialId, CredentialKind, Environment, Refusal, Resource,
+    Timestamp,
+};
 use keyledger_ledger::credits_store::NotSpent;
-use keyledger_ledger::key_file::Peppers;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::credits::{self, Purse};
 use crate::limits::Bound;
-use crate::lookup::{self, NoGood};
+use crate::lookup::{self, NoGood, Ours};
 
 /// The answer in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -168,6 +170,11 @@ pub struct Verdict<'d> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub retry_after_seconds: Option<u64>,
+    /// When valid, of an access token that is for other servers than this one: for which (RFC 8707).
+    /// Whoever is none of them lets nobody in by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub audience: Option<&'d [Resource]>,
     /// Of a token with credits: how many times it may be used after this, until more come back. Left
     /// out where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -186,6 +193,7 @@ impl Verdict<'_> {
             environment: None,
             expires_at: None,
             retry_after_seconds: None,
+            audience: None,
             remaining: None,
         }
     }
@@ -211,7 +219,7 @@ impl Verdict<'_> {
 impl From<NoGood> for Code {
     fn from(reason: NoGood) -> Self {
         match reason {
-            NoGood::NotFound => Self::NotFound,
+            NoGood::NotFound | NoGood::OtherAudience => Self::NotFound,
             NoGood::Ended(Ended::Revoked) => Self::Revoked,
             NoGood::Ended(Ended::Disabled) => Self::Disabled,
             NoGood::Ended(Ended::Expired) => Self::Expired,
@@ -265,13 +273,13 @@ impl<'d> From<Verdict<'d>> for Answer<'d> {
 /// When the caller may not ask at all.
 pub(crate) fn verify<'d>(
     directory: &'d Directory,
-    peppers: &Peppers,
+    ours: &Ours<'_>,
     authority: &'d Authority,
     question: &Question<'_>,
 ) -> Result<Answer<'d>, Refusal> {
     // Who may verify in an organisation of the key may verify; only otherwise is there more to ask.
     let may_ask = || directory.require_anywhere(authority, built_in::KEYS_VERIFY);
-    let found = lookup::find(directory, peppers, question.key, question.ip, question.now);
+    let found = lookup::find(directory, ours, question.key, question.ip, question.now);
     let (key, which) = match found {
         Ok(found) => found,
         Err(reason) => {
@@ -280,7 +288,7 @@ pub(crate) fn verify<'d>(
                 .filter(|key| is_known_to(directory, authority, key));
             let code = key.map_or(Code::NotFound, |_| reason.into());
             return Ok(Answer {
-                key: key.map(|key| key.issued.id),
+                key: key.and_then(counted),
                 ..Verdict::bad(code).into()
             });
         }
@@ -307,13 +315,13 @@ pub(crate) fn verify<'d>(
             }
         });
         return Ok(Answer {
-            key: key.map(|key| key.issued.id),
+            key: key.and_then(counted),
             ..Verdict::bad(code).into()
         });
     }
     let Some(org) = orgs.find(held) else {
         return Ok(Answer {
-            key: Some(key.issued.id),
+            key: counted(key),
             ..Verdict::bad(Code::InsufficientScope).into()
         });
     };
@@ -333,16 +341,23 @@ pub(crate) fn verify<'d>(
         environment: Some(key.issued.environment),
         expires_at: Some(key.expires_at),
         retry_after_seconds: None,
+        audience: directory.audience_of(key.issued.id),
         remaining: None,
     };
     let pending = (which == Shown::Pending).then(|| (key.issued.id, key.version_of(which)));
     Ok(Answer {
         verdict,
         pending,
-        key: Some(key.issued.id),
+        key: counted(key),
         bound: Bound::within(key, org),
         purse: Purse::of(directory, key),
     })
+}
+
+/// The key whose use is counted. Tokens come by the million and are gone in an hour: nobody looks at
+/// what one of them did.
+fn counted(key: &ApiKey) -> Option<CredentialId> {
+    (key.issued.kind != CredentialKind::AccessToken).then_some(key.issued.id)
 }
 
 /// Whether the caller may verify in an organisation of the key, even one that switched its owner off.

@@ -50,6 +50,8 @@ pub(crate) enum Check {
     Expired,
     /// The key may not be used from that address.
     IpNotAllowed,
+    /// The token is for another server.
+    OtherAudience,
     /// The key is not that of the service that was named beside it.
     WrongName,
     /// The password is wrong.
@@ -98,6 +100,7 @@ impl Check {
             }
             Self::Disabled => "The key, or the person behind it, is switched off.",
             Self::Expired => "The key's time is over.",
+            Self::OtherAudience => "The token was issued for another server.",
             Self::IpNotAllowed => "The key may not be used from this address.",
             Self::WrongName => "The key does not belong to the service that was named with it.",
             Self::WrongPassword => {
@@ -213,6 +216,7 @@ impl Failed {
             NoGood::Ended(Ended::Disabled) => Self::lacking(Check::Disabled, Lack::Enabled),
             NoGood::Ended(Ended::Expired) => Self::lacking(Check::Expired, Lack::Unexpired(now)),
             NoGood::IpNotAllowed => Self::lacking(Check::IpNotAllowed, Lack::Network(source)),
+            NoGood::OtherAudience => Check::OtherAudience.into(),
         }
     }
 

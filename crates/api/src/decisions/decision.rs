@@ -304,7 +304,7 @@ impl<'d> Known<'d> {
     fn of(app: &App, directory: &'d Directory, request: &HttpRequest) -> Option<Self> {
         let by_key = |shown: &str| {
             let (now, source) = (app.now(), source_of(request));
-            let found = lookup::find(directory, app.peppers(), shown, source, now);
+            let found = lookup::find(directory, &app.ours(), shown, source, now);
             let (key, which) = found.ok()?;
             let version = key.version_of(which);
             let id = key.issued.id;

@@ -84,7 +84,7 @@ pub async fn verify_key(
     let (mut verdict, pending, bound, purse, counted) = {
         passage::required(built_in::KEYS_VERIFY);
         let directory = app.directory();
-        let answer = verify::verify(&directory, app.peppers(), caller.authority(), &question)?;
+        let answer = verify::verify(&directory, &app.ours(), caller.authority(), &question)?;
         if answer.verdict.code == Code::NotFound {
             app.throttles().wrong_key_elsewhere(&body.key);
         }

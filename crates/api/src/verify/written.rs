@@ -36,6 +36,7 @@ impl Verdict<'_> {
             environment: Some(environment),
             expires_at: Some(expires_at),
             retry_after_seconds: None,
+            audience: None,
             remaining: None,
         } = self
         else {
@@ -175,6 +176,7 @@ mod tests {
                 environment: Some(told.environment),
                 expires_at: told.expires_at.map(|end| end.map(Timestamp::from_micros)),
                 retry_after_seconds: told.left[0],
+                audience: None,
                 remaining: told.left[1],
             };
             let expected = serde_json::to_vec(&verdict).unwrap();
