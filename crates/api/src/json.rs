@@ -63,6 +63,20 @@ pub(crate) fn is_plain(text: &str) -> bool {
     }
 }
 
+/// How many bytes at the front are ASCII and stand in JSON as they are.
+pub(crate) fn plain_ascii(bytes: &[u8]) -> usize {
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let is_odd = |eight: [u8; 8]| has_escaped(eight) || u64::from_ne_bytes(eight) & HIGH != 0;
+    let eights = bytes.as_chunks().0.iter();
+    let plain = 8 * eights.take_while(|eight| !is_odd(**eight)).count();
+    let is_plain = |byte: &u8| (0x20..0x80).contains(byte) && *byte != b'"' && *byte != b'\\';
+    plain
+        + bytes[plain..]
+            .iter()
+            .take_while(|byte| is_plain(byte))
+            .count()
+}
+
 /// Whether one of eight bytes is escaped in JSON.
 fn has_escaped(eight: [u8; 8]) -> bool {
     const EACH: u64 = u64::from_ne_bytes([1; 8]);
@@ -433,6 +447,13 @@ mod tests {
                 for after in [0, 1, 7, 8] {
                     let text = format!("{}{text}{}", "é".repeat(before), "~".repeat(after));
                     assert_eq!(is_plain(&text), plain, "{code:#x} in {text:?}");
+                    let text = text.replace('é', "e");
+                    let all = if plain && text.is_ascii() {
+                        text.len()
+                    } else {
+                        before
+                    };
+                    assert_eq!(plain_ascii(text.as_bytes()), all, "{code:#x} in {text:?}");
                 }
             }
         }

@@ -112,9 +112,15 @@ impl Org {
         self.disabled.get(&user).copied()
     }
 
+    /// What a member is here, unless they are switched off.
+    pub fn active_role(&self, user: UserId) -> Option<Role> {
+        let role = self.members.get(&user).copied();
+        role.filter(|_| !self.disabled.contains_key(&user))
+    }
+
     /// Whether this person is a member and not switched off.
     pub fn has_active(&self, user: UserId) -> bool {
-        self.members.contains_key(&user) && !self.disabled.contains_key(&user)
+        self.active_role(user).is_some()
     }
 }
 

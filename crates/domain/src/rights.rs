@@ -101,10 +101,20 @@ impl Directory {
     pub fn role_of(&self, actor: Actor, org: OrgId) -> Option<Role> {
         match actor {
             Actor::System => Some(Role::Owner),
-            Actor::User(user) => self.active_role(org, user),
+            Actor::User(_) | Actor::Service(_) | Actor::Entitlement(_) | Actor::Client(_) => {
+                self.role_in(actor, self.org(org)?)
+            }
+        }
+    }
+
+    /// The same where the organisation is at hand.
+    fn role_in(&self, actor: Actor, org: &Org) -> Option<Role> {
+        match actor {
+            Actor::System => Some(Role::Owner),
+            Actor::User(user) => org.active_role(user),
             Actor::Service(service) => self
                 .service(service)
-                .filter(|service| service.org == org)
+                .filter(|service| service.org == org.id)
                 .map(|s| s.role),
             Actor::Entitlement(_) | Actor::Client(_) => None,
         }
@@ -112,7 +122,7 @@ impl Directory {
 
     /// What role and teams give an actor in an organisation; `None` to one who is not in it.
     fn held<'d>(&'d self, actor: Actor, org: &'d Org) -> Option<Held<'d>> {
-        let role = self.role_of(actor, org.id)?;
+        let role = self.role_in(actor, org)?;
         Some(self.held_as(actor, org, role))
     }
 
@@ -128,13 +138,6 @@ impl Directory {
             role,
             granted: granted.collect(),
         }
-    }
-
-    /// What a person is in an organisation, unless they are switched off there.
-    fn active_role(&self, org: OrgId, user: UserId) -> Option<Role> {
-        let org = self.org(org)?;
-        let role = org.members.get(&user).copied()?;
-        org.has_active(user).then_some(role)
     }
 
     /// Whether role or teams give an actor a right in an organisation. A client has what it was
@@ -271,21 +274,37 @@ impl Directory {
     /// # Errors
     /// [`Refusal::Unknown`], the same as for one that does not exist.
     pub fn require_visible(&self, authority: &Authority, org: OrgId) -> Result<&Org, Refusal> {
+        self.visible(authority, &self.proved(authority), org)
+            .map(|(org, _)| org)
+    }
+
+    /// [`Directory::require_visible`], with the role that the actor has there if it has any.
+    fn visible(
+        &self,
+        authority: &Authority,
+        proved: &Proved<'_>,
+        org: OrgId,
+    ) -> Result<(&Org, Option<Role>), Refusal> {
+        let unknown = Refusal::Unknown(Noun::Organization);
+        let Some(known) = self.org(org) else {
+            return Err(unknown);
+        };
+        let role = self.role_in(authority.actor, known);
         let inside = match authority.actor {
             Actor::Entitlement(token) => self.entitlement(token).is_some_and(|t| t.org == org),
             Actor::Client(client) => self.client(client).is_some_and(|c| c.org == org),
-            actor @ (Actor::System | Actor::User(_) | Actor::Service(_)) => {
-                self.role_of(actor, org).is_some()
-            }
+            Actor::System | Actor::User(_) | Actor::Service(_) => role.is_some(),
         };
-        let barred = match self.proved(authority) {
+        let barred = match proved {
             Proved::Key(key) => !self.reaches(key, org),
             Proved::Person => false,
             Proved::Gone => true,
         };
-        self.org(org)
-            .filter(|_| inside && !barred)
-            .ok_or(Refusal::Unknown(Noun::Organization))
+        if inside && !barred {
+            Ok((known, role))
+        } else {
+            Err(unknown)
+        }
     }
 
     /// Whether this authority may do something in an organisation.
@@ -299,12 +318,19 @@ impl Directory {
         org: OrgId,
         right: &'static str,
     ) -> Result<(), Refusal> {
-        let org = self.require_visible(authority, org)?;
         let proved = self.proved(authority);
+        let (org, role) = self.visible(authority, &proved, org)?;
         proved.check_names(right)?;
         // An entitlement token manages nothing, whatever its scopes are called.
         let manages = !matches!(authority.actor, Actor::Entitlement(_));
-        if !manages || !self.has_right(authority.actor, org, right) {
+        let has_right = match role {
+            Some(role) => {
+                let held = self.held_as(authority.actor, org, role);
+                held.includes(right, org.minimum_role(right))
+            }
+            None => manages && self.has_right(authority.actor, org, right),
+        };
+        if !has_right {
             let minimum_role = org.minimum_role(right).unwrap_or(Role::Owner);
             return Err(Refusal::RoleTooLow {
                 right,

@@ -4,10 +4,12 @@
 //! their code; here it is a list of pieces and one loop that copies them. It is what `serde_json`
 //! writes, byte by byte, and whatever does not stand in JSON as it is, is left to that.
 
+use keyledger_domain::id::{KeyId, UserId};
+
 use crate::answer;
-use crate::json::{self, is_plain};
+use crate::json::is_plain;
 use crate::problem::Problem;
-use crate::verify::{Code, Owner, Verdict};
+use crate::verify::{Code, Owner, OwnerId, Verdict, VerifiedId};
 
 impl Verdict<'_> {
     /// The verdict as JSON.
@@ -49,44 +51,73 @@ impl Verdict<'_> {
             slug,
             name,
         } = owner;
-        let mut texts = scopes.iter().chain([r#type, organization]);
-        let mut names = [email, slug, name].into_iter().flatten();
-        if !texts.all(|text| is_plain(text)) || !names.all(|text| is_plain(text)) {
+        // All others are of letters, digits and marks that no JSON escapes, by what they are.
+        debug_assert!(is_plain(organization) && scopes.iter().all(|scope| is_plain(scope)));
+        debug_assert!(slug.is_none_or(is_plain));
+        let mut odd = [email, name].into_iter().flatten();
+        if odd.any(|text| !is_plain(text)) {
             return None;
         }
-        put(bytes, &["{\"valid\":true,\"code\":\"valid\",\"id\":"]);
-        json::append(bytes, id).ok()?;
-        put(bytes, &[",\"owner\":{\"type\":\"", r#type, "\",\"id\":"]);
-        json::append(bytes, owner_id).ok()?;
+        let (mut id_text, mut owner_text) = (KeyId::buffer(), UserId::buffer());
+        let before = [
+            "{\"valid\":true,\"code\":\"valid\",\"id\":\"",
+            id.text(&mut id_text),
+            "\",\"owner\":{\"type\":\"",
+            r#type,
+            "\",\"id\":\"",
+            owner_id.text(&mut owner_text),
+        ];
+        put(bytes, &before);
         for (open, text) in [
-            (",\"email\":\"", email),
-            (",\"slug\":\"", slug),
-            (",\"name\":\"", name),
+            ("\",\"email\":\"", email),
+            ("\",\"slug\":\"", slug),
+            ("\",\"name\":\"", name),
         ] {
             if let Some(text) = text {
-                put(bytes, &[open, text, "\""]);
+                put(bytes, &[open, text]);
             }
         }
         put(
             bytes,
-            &["},\"organization\":\"", organization, "\",\"scopes\":["],
+            &["\"},\"organization\":\"", organization, "\",\"scopes\":["],
         );
         let mut open = "\"";
         for scope in scopes {
             put(bytes, &[open, scope, "\""]);
             open = ",\"";
         }
+        let environment = environment.as_str();
         put(
             bytes,
-            &[
-                "],\"environment\":\"",
-                environment.as_str(),
-                "\",\"expires_at\":",
-            ],
+            &["],\"environment\":\"", environment, "\",\"expires_at\":"],
         );
-        json::append(bytes, expires_at).ok()?;
-        put(bytes, &["}"]);
+        match expires_at {
+            None => put(bytes, &["null}"]),
+            Some(at) => put(bytes, &["\"", &at.to_string(), "\"}"]),
+        }
         Some(())
+    }
+}
+
+impl OwnerId {
+    fn text(self, buffer: &mut [u8; 36]) -> &str {
+        match self {
+            Self::User(id) => id.encode(buffer),
+            Self::Service(id) => id.encode(buffer),
+            Self::Entitlement(id) => id.encode(buffer),
+            Self::Client(id) => id.encode(buffer),
+        }
+    }
+}
+
+impl VerifiedId {
+    fn text<'b>(&'b self, buffer: &'b mut [u8; 36]) -> &'b str {
+        match self {
+            Self::Key(id) => id.encode(buffer),
+            Self::Service(id) => id.encode(buffer),
+            Self::Entitlement(id) => id.encode(buffer),
+            Self::AccessToken(id) => id.as_str(),
+        }
     }
 }
 
@@ -100,18 +131,18 @@ fn put(bytes: &mut Vec<u8>, pieces: &[&str]) {
 
 #[cfg(test)]
 mod tests {
-    use keyledger_domain::id::{EntitlementId, KeyId, ServiceId, UserId};
-    use keyledger_domain::{Environment, Timestamp};
+    use keyledger_domain::id::{ClientId, EntitlementId, ServiceId};
+    use keyledger_domain::{CredentialId, Environment, Timestamp};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::verify::{OwnerId, VerifiedId};
 
     /// Everything that a verdict can be told of.
     #[derive(Debug)]
     struct Told {
-        texts: [String; 4],
-        has: [bool; 3],
+        organization: String,
+        /// Email, slug, name.
+        texts: [Option<String>; 3],
         scopes: Vec<String>,
         ids: [[u8; 16]; 2],
         kind: usize,
@@ -122,17 +153,19 @@ mod tests {
     }
 
     fn told() -> impl Strategy<Value = Told> {
-        let text = || prop_oneof![4 => "[a-z@.:-]{0,40}", 1 => any::<String>()];
-        let texts = ([text(), text(), text(), text()], any::<[bool; 3]>());
-        let scopes = proptest::collection::vec(text(), 0..4);
+        let text =
+            || proptest::option::of(prop_oneof![3 => "[a-z@.:-]{0,40}", 1 => any::<String>()]);
+        let slug = || "[a-z0-9-]{1,40}";
+        let texts = (slug(), text(), proptest::option::of(slug()), text());
+        let scopes = proptest::collection::vec("[a-z][a-z0-9:_.-]{0,20}", 0..4);
         let environment = prop_oneof![Just(Environment::Live), Just(Environment::Test)];
-        let rest = (any::<[[u8; 16]; 2]>(), 0..3_usize, environment);
+        let rest = (any::<[[u8; 16]; 2]>(), 0..4_usize, environment);
         let ends = any::<Option<Option<i64>>>();
         let left = prop_oneof![3 => Just([None, None]), 1 => any::<[Option<u64>; 2]>()];
         (texts, scopes, rest, ends, left).prop_map(
-            |((texts, has), scopes, (ids, kind, environment), expires_at, left)| Told {
-                texts,
-                has,
+            |(texts, scopes, (ids, kind, environment), expires_at, left)| Told {
+                organization: texts.0,
+                texts: [texts.1, texts.2, texts.3],
                 scopes,
                 ids,
                 kind,
@@ -153,25 +186,28 @@ mod tests {
                     VerifiedId::Service(ServiceId::from_bytes(id)),
                     OwnerId::Service(ServiceId::from_bytes(owner)),
                 ),
+                2 => (
+                    VerifiedId::AccessToken(CredentialId::from_bytes(*b"3kTMd9wQx").unwrap()),
+                    OwnerId::Client(ClientId::from_bytes(owner)),
+                ),
                 _ => (
                     VerifiedId::Entitlement(EntitlementId::from_bytes(id)),
                     OwnerId::Entitlement(EntitlementId::from_bytes(owner)),
                 ),
             };
-            let [organization, texts @ ..] = &told.texts;
-            let text = |place: usize| told.has[place].then(|| texts[place].as_str());
+            let text = |place: usize| told.texts[place].as_deref();
             let verdict = Verdict {
                 valid: true,
                 code: Code::Valid,
                 id: Some(id),
                 owner: Some(Owner {
-                    r#type: ["user", "service", "entitlement"][told.kind],
+                    r#type: ["user", "service", "client", "entitlement"][told.kind],
                     id: owner,
                     email: text(0),
                     slug: text(1),
                     name: text(2),
                 }),
-                organization: Some(organization),
+                organization: Some(&told.organization),
                 scopes: Some(told.scopes.iter().map(String::as_str).collect()),
                 environment: Some(told.environment),
                 expires_at: told.expires_at.map(|end| end.map(Timestamp::from_micros)),

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::is_plain;
+use crate::json::plain_ascii;
 use crate::routes::keys::VerifyKey;
 
 /// The most scopes that are taken here; beyond it somebody else counts them.
@@ -14,24 +14,25 @@ const SCOPES_MAX: usize = 16;
 
 /// What a body asks, if it can be seen at a glance.
 pub(super) fn glance(body: &[u8]) -> Option<VerifyKey<'_>> {
-    let mut rest = Rest(core::str::from_utf8(body).ok()?);
+    let mut rest = Rest(body);
     let (mut key, mut scopes, mut ip) = (None, None, None);
-    rest.take('{')?;
+    rest.take(b'{')?;
     loop {
-        let name = rest.text()?;
-        rest.take(':')?;
+        let name = rest.plain()?;
+        rest.take(b':')?;
         // A member that stands there twice is wrong, and not for us to say.
         match name {
-            "key" if key.is_none() => key = Some(Cow::Borrowed(rest.text()?)),
-            "scopes" if scopes.is_none() => scopes = Some(rest.texts()?),
-            "ip" if ip.is_none() => ip = Some(rest.text()?.to_owned()),
+            b"key" if key.is_none() => key = Some(Cow::Borrowed(rest.text()?)),
+            b"scopes" if scopes.is_none() => scopes = Some(rest.texts()?),
+            b"ip" if ip.is_none() => ip = Some(rest.text()?.to_owned()),
             _ => return None,
         }
-        if rest.take(',').is_none() {
-            break;
+        match rest.trimmed().first()? {
+            b',' => rest.take(b',')?,
+            _ => break,
         }
     }
-    rest.take('}')?;
+    rest.take(b'}')?;
     rest.trimmed().is_empty().then_some(VerifyKey {
         key: key?,
         scopes: scopes.unwrap_or_default(),
@@ -40,43 +41,48 @@ pub(super) fn glance(body: &[u8]) -> Option<VerifyKey<'_>> {
 }
 
 /// What is still to be read.
-struct Rest<'b>(&'b str);
+struct Rest<'b>(&'b [u8]);
 
 impl<'b> Rest<'b> {
     /// What comes after white space (RFC 8259 §2).
-    fn trimmed(&self) -> &'b str {
-        // Nearly always there is none.
-        match self.0.as_bytes().first() {
-            Some(b' ' | b'\t' | b'\n' | b'\r') => {
-                self.0.trim_start_matches([' ', '\t', '\n', '\r'])
-            }
-            Some(_) | None => self.0,
+    fn trimmed(&self) -> &'b [u8] {
+        let mut rest = self.0;
+        while let [b' ' | b'\t' | b'\n' | b'\r', more @ ..] = rest {
+            rest = more;
         }
+        rest
     }
 
-    fn take(&mut self, mark: char) -> Option<()> {
-        self.0 = self.trimmed().strip_prefix(mark)?;
-        Some(())
-    }
-
-    /// A text in which nothing is escaped.
-    fn text(&mut self) -> Option<&'b str> {
-        self.take('"')?;
-        let (text, rest) = self.0.split_once('"')?;
+    fn take(&mut self, mark: u8) -> Option<()> {
+        let (first, rest) = self.trimmed().split_first()?;
         self.0 = rest;
-        is_plain(text).then_some(text)
+        (*first == mark).then_some(())
+    }
+
+    /// A text of ASCII in which nothing is escaped.
+    fn plain(&mut self) -> Option<&'b [u8]> {
+        self.take(b'"')?;
+        let (text, rest) = self.0.split_at(plain_ascii(self.0));
+        self.0 = rest.strip_prefix(b"\"")?;
+        Some(text)
+    }
+
+    fn text(&mut self) -> Option<&'b str> {
+        core::str::from_utf8(self.plain()?).ok()
     }
 
     fn texts(&mut self) -> Option<Vec<String>> {
-        self.take('[')?;
+        self.take(b'[')?;
         let mut texts = Vec::new();
-        if self.take(']').is_some() {
+        if self.trimmed().first() == Some(&b']') {
+            self.take(b']')?;
             return Some(texts);
         }
         while texts.len() < SCOPES_MAX {
             texts.push(self.text()?.to_owned());
-            if self.take(',').is_none() {
-                return self.take(']').map(|()| texts);
+            match self.trimmed().first()? {
+                b',' => self.take(b',')?,
+                _ => return self.take(b']').map(|()| texts),
             }
         }
         None
@@ -101,7 +107,7 @@ mod tests {
             r#"{"key":"sk_live_a"}"#,
             r#"{"key": "sk_live_a", "scopes": ["files:read", "a:b"], "ip": "203.0.113.7"}"#,
             " {\n\t\"scopes\" : [ ] ,\r\n \"key\" : \"\" } ",
-            r#"{"scopes":["é"],"ip":"::1","key":"k"}"#,
+            r#"{"scopes":["a b"],"ip":"::1","key":"k"}"#,
         ] {
             let seen = glance(body.as_bytes());
             assert!(seen.is_some(), "{body}");
@@ -127,6 +133,7 @@ mod tests {
             r#"{"key":"a","scopes":["b",]}"#,
             r#"{"key":"a","scopes":[1]}"#,
             r#"{"key":null}"#,
+            r#"{"key":"é"}"#,
             r#"{"scopes":[]}"#,
             "{\"key\":\"a\nb\"}",
             "{\"key\":\"a",
