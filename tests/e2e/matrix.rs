@@ -21,6 +21,10 @@ use callers::{Board, COLUMNS, Caller};
 use table::Row;
 use things::Things;
 
+/// Addresses that speak RFC 6749 to clients, not to the callers of this table; `tests/e2e/oauth` has
+/// them.
+const OF_CLIENTS: [&str; 3] = ["/oauth/token", "/oauth/introspect", "/oauth/revoke"];
+
 /// An operation of the definition: where it is, and which address says what happens there.
 struct Operation {
     method: String,
@@ -32,7 +36,7 @@ fn operations(definition: &Value) -> Vec<Operation> {
     let mut found = Vec::new();
     for (path, item) in definition["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("a path's operations") {
-            if operation.get("responses").is_none() {
+            if operation.get("responses").is_none() || OF_CLIENTS.contains(&path.as_str()) {
                 continue;
             }
             let summary = operation["summary"].as_str().unwrap_or_default();

@@ -64,6 +64,14 @@ PATCH  /v1/orgs/{org}/entitlements/{id}               401 401   - 403 200 200 40
 DELETE /v1/orgs/{org}/entitlements/{id}               401 401   - 403 204 204 404 403 403 403 404
 POST   /v1/orgs/{org}/entitlements/{id}/refresh       401 401   - 403 200 200 404 403 403 403 404  {"grace_seconds":60}
 DELETE /v1/orgs/{org}/entitlements/{id}/refresh       401 401   - 403 200 200 404 403 403 403 404  after POST {"activate":"first_use"}
+GET    /v1/orgs/{org}/clients                         401 401   - 200 200 200 404 200 403 403 200
+POST   /v1/orgs/{org}/clients                         401 401   - 403 201 201 404 403 403 403 403  {"name":"$new","grant_types":["client_credentials"],"scopes":["files:read"]}
+GET    /v1/orgs/{org}/clients/{client_id}             401 401   - 200 200 200 404 200 403 403 404
+PATCH  /v1/orgs/{org}/clients/{client_id}             401 401   - 403 200 200 404 403 403 403 404  {"name":"$new"}
+DELETE /v1/orgs/{org}/clients/{client_id}             401 401   - 403 204 204 404 403 403 403 404
+POST   /v1/orgs/{org}/clients/{client_id}/secret      401 401   - 403 200 200 404 403 403 403 404  {"grace_seconds":0}
+GET    /v1/user/consents                              401 401   - 200 200 200 200 403 403 403 200
+DELETE /v1/user/consents/{client_id}                  401 401 404 403 403 403 403 403 403 403 403
 GET    /v1/orgs/{org}/usage                           401 401   - 403 200 200 404 403 403 403 200
 GET    /v1/orgs/{org}/limits                          401 401   - 200 200 200 404 200 403 403 200
 PUT    /v1/orgs/{org}/limits                          401 401   - 403 200 200 404 403 403 403 403  {"rate_limit":{"requests":1000000,"per_seconds":1}}

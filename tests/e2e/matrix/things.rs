@@ -189,6 +189,13 @@ fn make(board: &Board, caller: &Caller, kind: &str) -> String {
             let reply = owner.post("/v1/orgs/acme/entitlements", &body).expect(201);
             reply.string("id")
         }
+        "clients" => {
+            let body = json!({ "name": name, "grant_types": ["client_credentials"], "scopes": ["files:read"] });
+            let reply = owner.post("/v1/orgs/acme/clients", &body).expect(201);
+            reply.string("client_id")
+        }
+        // Nobody has allowed anything: a yes takes a browser.
+        "consents" => never_made(),
         "members" | "people" => {
             let body = json!({ "email": format!("{name}@example.com"),
                 "password": format!("the long passphrase of {name}"), "role": "member" });
