@@ -185,7 +185,11 @@ fn n133_nothing_is_open_that_need_not_be() {
     for text in found {
         // A whole key or token has 67 characters, a session's secret 43.
         let long = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        let long = long.filter(|word| word.len() >= 40).collect::<Vec<_>>();
+        // The names of some members are as long, without a digit or a capital letter.
+        let is_drawn =
+            |word: &&str| word.contains(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase());
+        let long = long.filter(|word| word.len() >= 40).filter(is_drawn);
+        let long = long.collect::<Vec<_>>();
         assert!(
             long.is_empty(),
             "an example holds {} long words",
