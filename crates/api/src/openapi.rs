@@ -182,12 +182,23 @@ struct Refusals;
 
 impl Modify for Refusals {
     fn modify(&self, definition: &mut utoipa::openapi::OpenApi) {
-        for operation in definition.paths.paths.values_mut().flat_map(operations) {
+        let paths = definition.paths.paths.iter_mut();
+        let operations = paths.flat_map(|(path, item)| {
+            let is_of_clients = OF_CLIENTS.contains(&path.as_str());
+            operations(item)
+                .into_iter()
+                .map(move |operation| (is_of_clients, operation))
+        });
+        for (is_of_clients, operation) in operations {
             // The heading is for whoever reads the code; here the responses say the same.
             let words = operation.description.as_deref().unwrap_or_default();
             let words = words.split("# Errors").next().unwrap_or_default().trim();
             operation.description = Some(words.to_owned()).filter(|words| !words.is_empty());
             let responses = &mut operation.responses.responses;
+            if is_of_clients {
+                responses.insert("default".to_owned(), RefOr::T(any_oauth_refusal()));
+                continue;
+            }
             for (status, response) in responses.iter_mut() {
                 if let RefOr::T(response) = response
                     && status.starts_with(['4', '5'])
@@ -207,6 +218,19 @@ fn any_refusal() -> Response {
     ResponseBuilder::new()
         .description("Refused for a reason that any request may meet.")
         .content(PROBLEM_JSON, Content::new(Some(schema)))
+        .build()
+}
+
+/// The addresses at which clients are answered as RFC 6749 §5.2 has it.
+const OF_CLIENTS: [&str; 3] = ["/oauth/token", "/oauth/introspect", "/oauth/revoke"];
+
+/// The same there: in the words of RFC 6749, but for what the edge refuses before it knows the address.
+fn any_oauth_refusal() -> Response {
+    let of = |schema| Content::new(Some(Ref::from_schema_name(schema)));
+    ResponseBuilder::new()
+        .description("Refused for a reason that any request may meet.")
+        .content(JSON, of("OauthErrorBody"))
+        .content(PROBLEM_JSON, of("ProblemBody"))
         .build()
 }
 
@@ -412,8 +436,9 @@ mod tests {
         let problem = serde_json::json!({
             PROBLEM_JSON: { "schema": { "$ref": "#/components/schemas/ProblemBody" } }
         });
-        let operations = definition["paths"].as_object().unwrap().values();
-        for operation in operations.flat_map(|item| item.as_object().unwrap().values()) {
+        let paths = definition["paths"].as_object().unwrap().iter();
+        let operations = paths.filter(|(path, _)| !OF_CLIENTS.contains(&path.as_str()));
+        for operation in operations.flat_map(|(_, item)| item.as_object().unwrap().values()) {
             let id = &operation["operationId"];
             assert_eq!(
                 operation["responses"]["default"]["content"], problem,
