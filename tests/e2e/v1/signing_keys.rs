@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use keyledger_tests::{Client, Launch};
+use keyledger_tests::{Client, INVALID_TOKEN, Launch};
 use serde_json::{Value, json};
 
 use crate::world::{World, world};
@@ -97,6 +97,58 @@ fn n071_a_key_is_rotated_with_an_overlap_and_retired_at_once() {
     assert_eq!(events.json()["items"][0]["data"]["algorithm"], "ES256");
     for word in ["sealed", "private", "pkcs8"] {
         assert!(!events.contains(word), "{word}");
+    }
+}
+
+/// A client of acme whose tokens are signed, and a token for itself.
+fn signed_token(world: &World, client: &Value) -> String {
+    let body = json!({ "grant_type": "client_credentials",
+        "client_id": client["client_id"], "client_secret": client["client_secret"] });
+    let given = world.anonymous().post("/oauth/token", &body).expect(200);
+    let token = given.string("access_token");
+    assert_eq!(token.split('.').count(), 3, "a JWT");
+    token
+}
+
+#[test]
+fn n071_a_token_is_good_as_long_as_the_key_that_signed_it() {
+    let world = alone();
+    let owner = world.owner();
+    let client = json!({ "name": "Signed", "grant_types": ["client_credentials"],
+        "scopes": ["workspaces:read"], "access_token_format": "jwt" });
+    let client = owner
+        .post("/v1/orgs/acme/clients", &client)
+        .expect(201)
+        .json();
+    let old = signed_token(&world, &client);
+    let asked = |token: &str| world.anonymous().bearer(token).get("/v1/workspaces");
+    asked(&old).expect(200);
+    // The server made the key by itself; another one takes its place.
+    let [(_, first)] = &published(&world)[..] else {
+        panic!("one key for one token");
+    };
+    let too_short = json!({ "algorithm": "ES256", "overlap_seconds": 60 });
+    let refused = owner.post("/v1/signing-keys", &too_short).expect(422);
+    refused.expect_field("overlap_seconds");
+    create(&owner, &json!({ "algorithm": "ES256" }));
+    let young = signed_token(&world, &client);
+    for token in [&old, &young] {
+        asked(token).expect(200);
+    }
+    let path = format!("/v1/signing-keys/{first}/retire");
+    owner.post(&path, &json!({})).expect(204);
+    asked(&old).expect_401(INVALID_TOKEN);
+    asked(&young).expect(200);
+    // One bit of it, in any of its parts, and it is not what was issued.
+    for part in 0..3 {
+        let mut parts: Vec<String> = young.split('.').map(str::to_owned).collect();
+        let other = if parts[part].starts_with('A') {
+            "B"
+        } else {
+            "A"
+        };
+        parts[part].replace_range(..1, other);
+        asked(&parts.join(".")).expect_401(INVALID_TOKEN);
     }
 }
 
