@@ -185,9 +185,7 @@ impl Modify for Refusals {
         let paths = definition.paths.paths.iter_mut();
         let operations = paths.flat_map(|(path, item)| {
             let is_of_clients = OF_CLIENTS.contains(&path.as_str());
-            operations(item)
-                .into_iter()
-                .map(move |operation| (is_of_clients, operation))
+            operations(item).map(move |operation| (is_of_clients, operation))
         });
         for (is_of_clients, operation) in operations {
             // The heading is for whoever reads the code; here the responses say the same.
