@@ -92,7 +92,14 @@ fn n106_only_a_listed_origin_is_named() {
         assert_eq!(answered.header("Vary"), Some("Origin"));
     }
     // Pages never, whoever asks.
-    for path in ["/", "/login", "/dashboard", "/openapi.json", "/playground/"] {
+    for path in [
+        "/",
+        "/login",
+        "/dashboard",
+        "/oauth/authorize?prompt=none",
+        "/openapi.json",
+        "/playground/",
+    ] {
         says_nothing(&preflight(&world, path, APP).expect(403));
         says_nothing(&world.anonymous().header("Origin", APP).get(path));
     }
