@@ -1,11 +1,12 @@
 // The built binary on a data folder of its own, and what the pages need to be there beforehand.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { openSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer as createTlsServer } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export const EMAIL = 'ada@example.com';
@@ -55,6 +56,32 @@ export async function start() {
       child.kill('SIGTERM');
       await ended;
       await rm(room, { recursive: true });
+    },
+  };
+}
+
+/** An app on the web: TLS with a certificate that nobody vouches for, and a page for every path. */
+export async function startApp(name) {
+  const room = await mkdtemp(join(tmpdir(), 'keyledger-browser-app-'));
+  const [key, cert] = [join(room, 'key.pem'), join(room, 'cert.pem')];
+  const made = spawnSync('openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
+    ...['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`, '-keyout', key, '-out', cert],
+  ]);
+  if (made.status !== 0) throw new Error(`openssl made no certificate: ${made.stderr}`);
+  const pages = new Map();
+  const tls = createTlsServer({ key: await readFile(key), cert: await readFile(cert) }, (request, reply) => {
+    const path = request.url.split('?')[0];
+    reply.setHeader('content-type', 'text/html').end(pages.get(path) ?? '<title>the app</title>');
+  });
+  await rm(room, { recursive: true });
+  await new Promise((resolve) => tls.listen(0, '127.0.0.1', resolve));
+  return {
+    port: tls.address().port,
+    pages,
+    stop() {
+      tls.closeAllConnections();
+      tls.close();
     },
   };
 }

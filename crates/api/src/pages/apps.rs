@@ -22,6 +22,8 @@ pub(super) struct AppRow {
     pub(super) client: ClientId,
     /// Its name, as whoever registered it chose it.
     pub(super) name: String,
+    /// Where it gets its answers: two may have the same name.
+    pub(super) address: String,
     /// The organisation that registered it.
     pub(super) organization: String,
     /// All that it may do.
@@ -43,6 +45,11 @@ impl AppRow {
                 Some(Self {
                     client: id,
                     name: client.settings.name.to_string(),
+                    address: client
+                        .settings
+                        .redirect_uris
+                        .first()
+                        .map_or_else(String::new, |uri| uri.origin_for_display().to_owned()),
                     organization: directory.org(client.org)?.name.to_string(),
                     scopes: scopes.join(" "),
                     since: date_of(consent.granted_at),

@@ -85,6 +85,21 @@ impl PageError {
     }
 }
 
+/// What happened, in the words of somebody who does not know the protocol; the number stands beside.
+fn title(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::FORBIDDEN => "Not allowed",
+        StatusCode::NOT_FOUND => "There is nothing here",
+        StatusCode::METHOD_NOT_ALLOWED => "Not in this way",
+        StatusCode::CONFLICT => "Something is in the way",
+        StatusCode::PAYLOAD_TOO_LARGE => "Too long",
+        StatusCode::TOO_MANY_REQUESTS => "Too often",
+        StatusCode::SERVICE_UNAVAILABLE => "Not just now",
+        status if status.is_server_error() => "Something went wrong here",
+        _ => "That did not work",
+    }
+}
+
 impl From<Problem> for PageError {
     fn from(problem: Problem) -> Self {
         let status = problem.status_code();
@@ -129,7 +144,7 @@ impl ResponseError for PageError {
             } => {
                 let page = MessagePage {
                     status: status.as_u16(),
-                    title: status.canonical_reason().unwrap_or("Error"),
+                    title: title(*status),
                     words,
                 };
                 let mut response = show(*status, &page);
