@@ -26,6 +26,11 @@ mod edge {
 mod health;
 mod leaks;
 mod matrix;
+mod oauth {
+    mod refresh;
+    mod token;
+    mod told;
+}
 mod openapi;
 mod pages {
     mod form;

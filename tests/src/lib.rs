@@ -6,6 +6,7 @@
 //! it, [`Reply`] is what came back. [`raw`] is for requests that no well-behaved client sends.
 
 pub mod credential;
+pub mod person;
 pub mod raw;
 pub mod setting;
 
