@@ -41,11 +41,8 @@ pub enum NotARedirectUri {
     )]
     Scheme,
     /// Anybody on the way could read the code.
-    #[error("must begin with https://; http:// is for 127.0.0.1 and [::1] alone")]
+    #[error("must begin with https://; http:// is for 127.0.0.1, [::1] and localhost alone")]
     PlainHttp,
-    /// A name that is looked up, and may lead elsewhere (RFC 8252 §8.3).
-    #[error("must have 127.0.0.1 or [::1] in place of localhost; the port may then be any")]
-    Localhost,
     /// It has one of our answer's parameters already.
     #[error("may not have code, state, iss or an error in its query: the answer adds them")]
     AnswerParameter,
@@ -106,7 +103,7 @@ impl RedirectUri {
     pub fn form_action_source(&self) -> String {
         if self.0.starts_with("http://[") {
             "http:".to_owned()
-        } else if self.is_loopback() {
+        } else if self.0.starts_with(LOOPBACK[0]) {
             format!("{}:*", LOOPBACK[0])
         } else {
             self.origin_for_display().to_owned()
@@ -135,8 +132,9 @@ fn check(text: &str) -> Result<(), NotARedirectUri> {
     let query = match HttpUri::of(text) {
         Ok(uri) if uri.is_https => uri.query,
         Ok(uri) => match uri.host {
-            "127.0.0.1" | "[::1]" => uri.query,
-            "localhost" => return Err(NotARedirectUri::Localhost),
+            // A name that is looked up, and might lead elsewhere (RFC 8252 §8.3); but what people write
+            // while they build an app, so it is taken as it stands, with its port.
+            "127.0.0.1" | "[::1]" | "localhost" => uri.query,
             _ => return Err(NotARedirectUri::PlainHttp),
         },
         Err(InvalidUri::Scheme) => private_scheme(text)?,
@@ -292,7 +290,7 @@ mod tests {
 
     #[test]
     fn n024_what_runs_something_or_is_read_on_the_way_is_not_registered() {
-        use NotARedirectUri::{AnswerParameter, Localhost, PlainHttp, Scheme};
+        use NotARedirectUri::{AnswerParameter, PlainHttp, Scheme};
         for (text, why) in [
             ("javascript:alert(1)", Scheme),
             ("javascript://app.example/%0aalert(1)", Scheme),
@@ -324,8 +322,6 @@ mod tests {
             ("http://127.0.0.2/cb", PlainHttp),
             ("http://10.0.0.1/cb", PlainHttp),
             ("http://[::2]/cb", PlainHttp),
-            ("http://localhost/cb", Localhost),
-            ("http://localhost:8080/cb", Localhost),
             ("https://app.example/cb?code=x", AnswerParameter),
             ("https://app.example/cb?a=b&state", AnswerParameter),
             ("https://app.example/cb?%69ss=x", AnswerParameter),
@@ -406,6 +402,22 @@ mod tests {
         ] {
             assert!(!registered.matches(other), "{other:?}");
         }
+    }
+
+    #[test]
+    fn n027_localhost_is_taken_as_it_stands() {
+        let uri: RedirectUri = "http://localhost:3000/cb".parse().unwrap();
+        assert!(uri.is_loopback() && uri.matches("http://localhost:3000/cb"));
+        for other in [
+            "http://localhost/cb",
+            "http://localhost:3001/cb",
+            "http://127.0.0.1:3000/cb",
+            "http://localhost.evil:3000/cb",
+            "https://localhost:3000/cb",
+        ] {
+            assert!(!uri.matches(other), "{other}");
+        }
+        assert_eq!(uri.form_action_source(), "http://localhost:3000");
     }
 
     #[test]

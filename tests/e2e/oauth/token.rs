@@ -247,11 +247,8 @@ fn n6_n7_n8_n9_n20_a_client_shows_itself_in_one_way_and_strangers_learn_nothing(
     is_error(&both, 400, "invalid_request");
     let form = [(grant.0.to_owned(), grant.1.to_owned())];
     // RFC 6749 §2.3.1: both parts are form-encoded first.
-    let encoded: String = app
-        .secret
-        .bytes()
-        .map(|byte| format!("%{byte:02X}"))
-        .collect();
+    let encoded = app.secret.bytes().map(|byte| format!("%{byte:02X}"));
+    let encoded = encoded.collect::<Vec<_>>().concat();
     by_basic(&app.id, &encoded)
         .post_form("/oauth/token", &form)
         .expect(200);
