@@ -12,6 +12,7 @@ mod entitlement;
 mod key_use;
 mod loss;
 mod member;
+mod oauth;
 mod offboarding;
 mod org;
 mod policy;
