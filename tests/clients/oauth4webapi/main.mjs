@@ -169,19 +169,23 @@ const tests = {
     const answer = await oauth.refreshTokenGrantRequest(as, client, by, first.refresh_token, insecure);
     const second = await oauth.processRefreshTokenResponse(as, client, answer);
     assert.notEqual(second.refresh_token, first.refresh_token);
-    const about = async (token) =>
+    const about = async (token, way) =>
       oauth.processIntrospectionResponse(
         as,
         client,
-        await oauth.introspectionRequest(as, client, by, token, insecure),
+        await oauth.introspectionRequest(as, client, way, token, insecure),
       );
-    const told = await about(second.access_token);
-    assert.equal(told.active, true);
-    assert.equal(told.client_id, registered.client_id);
+    // It form-encodes what Basic carries as RFC 6749 says: `-` and `_` are `%2D` and `%5F`.
+    const byBasic = oauth.ClientSecretBasic(registered.client_secret);
+    for (const way of [by, byBasic]) {
+      const told = await about(second.access_token, way);
+      assert.equal(told.active, true);
+      assert.equal(told.client_id, registered.client_id);
+    }
     await oauth.processRevocationResponse(
-      await oauth.revocationRequest(as, client, by, second.refresh_token, insecure),
+      await oauth.revocationRequest(as, client, byBasic, second.refresh_token, insecure),
     );
-    assert.deepEqual(await about(second.access_token), { active: false });
+    assert.deepEqual(await about(second.access_token, by), { active: false });
   },
 
   async 'a public client on another loopback port than it registered'() {

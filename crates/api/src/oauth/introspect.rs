@@ -21,7 +21,7 @@ use crate::lookup;
 use crate::oauth::asking_client::AskingClient;
 use crate::oauth::client_authentication::ClaimedClient;
 use crate::oauth::error::{OauthError, OauthErrorBody};
-use crate::oauth::parameters::Parameters;
+use crate::oauth::parameters::{Parameters, form_decoded};
 use crate::oauth::revoke::TokenShown;
 use crate::oauth::token::{claimed, joined, uncached};
 use crate::problem::Problem;
@@ -135,6 +135,8 @@ fn names_client(authorization: &str) -> bool {
     let decoded = STANDARD.decode(encoded.trim()).unwrap_or_default();
     let name = decoded.split(|byte| *byte == b':').next();
     let name = name.and_then(|name| core::str::from_utf8(name).ok());
+    // Clients form-encode both parts (RFC 6749 §2.3.1); strict ones write every `-` as `%2D`.
+    let name = name.and_then(form_decoded);
     scheme.eq_ignore_ascii_case("basic")
         && name.is_some_and(|name| name.parse::<ClientId>().is_ok())
 }
@@ -256,5 +258,38 @@ impl App {
             jti: Some(family.id.to_string()),
             ..Introspection::default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_names_a_client_also_where_it_is_form_encoded() {
+        let id = "0f8fad5b-d9cb-469f-a165-70867728950e";
+        let encoded = id.replace('-', "%2D");
+        let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+        for named in [
+            format!("{id}:s"),
+            format!("{encoded}:s"),
+            format!("{encoded}:"),
+        ] {
+            assert!(names_client(&basic(&named)), "{named}");
+            let lower = basic(&named).replacen("Basic", "basic", 1);
+            assert!(names_client(&lower), "{named}");
+        }
+        // A person, a service, nobody, and what is no Basic.
+        for other in [
+            "ada@example.com:p",
+            "ada%40example.com:p",
+            "robot:k",
+            "%2:k",
+            ":",
+            "",
+        ] {
+            assert!(!names_client(&basic(other)), "{other}");
+        }
+        assert!(!names_client(&basic(id).replacen("Basic", "Bearer", 1)));
     }
 }
