@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use keyledger_domain::access_token::RevokeAccessToken;
 use keyledger_domain::token_family::RevokeTokenFamily;
 use keyledger_domain::{Command, CredentialKind};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -29,6 +30,11 @@ pub struct TokenShown {
     client_secret: Option<String>,
 }
 
+/// The answer to a revocation. Nothing is to be said, but an empty body would be no JSON, and clients
+/// that take nothing else would count the revocation as failed (RFC 7009 §2.2 leaves the body free).
+#[derive(Serialize, ToSchema)]
+pub struct Revoked {}
+
 /// Revoke a token.
 ///
 /// A refresh token ends its whole family, the access tokens too. A token that is not there, or not the
@@ -40,7 +46,7 @@ pub struct TokenShown {
     request_body(content((TokenShown = "application/x-www-form-urlencoded"), (TokenShown = "application/json"))),
     security((), ("basic" = [])),
     responses(
-        (status = 200, description = "It is not good, whether or not it was."),
+        (status = 200, body = Revoked, description = "It is not good, whether or not it was."),
         (status = 400, body = OauthErrorBody, description = "The request is not right."),
         (status = 401, body = OauthErrorBody, description = "The client is not who it says.")))]
 pub async fn revoke_token(
@@ -55,7 +61,7 @@ pub async fn revoke_token(
     if let Some(command) = app.revocation_of(&client, token) {
         app.execute(&client.caller, command).await?;
     }
-    let mut response = HttpResponse::Ok().finish();
+    let mut response = HttpResponse::Ok().json(Revoked {});
     uncached(&mut response);
     Ok(response)
 }
