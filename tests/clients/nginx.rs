@@ -135,7 +135,8 @@ fn n138_nginx_asks_keyledger_and_lets_nobody_say_who_they_are() {
     let token = given.string("access_token");
 
     // Nobody, and whoever is nobody.
-    through.get("/files/a").expect(401);
+    let refused = through.get("/files/a").expect(401);
+    assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
     through.bearer("nonsense").get("/files/a").expect(401);
     through
         .bearer(&key)
@@ -170,6 +171,16 @@ fn n138_nginx_asks_keyledger_and_lets_nobody_say_who_they_are() {
             .post("/files/a", &json!({}))
             .expect(403);
     }
+
+    // The API does the method and the path that were asked about, and no others.
+    let reply = through
+        .bearer(&key)
+        .header("X-HTTP-Method-Override", "DELETE")
+        .get("/elsewhere/../files/b")
+        .expect(200);
+    let head = reply.text();
+    assert!(head.starts_with("get /files/b http/"), "{head}");
+    assert!(!head.contains("method-override"), "{head}");
 
     // Ended at the next request.
     owner.delete("/user/keys/reader").expect(204);
