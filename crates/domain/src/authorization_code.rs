@@ -259,6 +259,7 @@ impl Directory {
         }
         let access_token = command.access_token;
         self.check_new_token(client, &access_token, &code.scopes, &code.resources, now)?;
+        check_not_for_here(&access_token, &code.resources)?;
         if self.is_credential_taken(command.family) {
             return Err(Refusal::Taken(Field::CredentialId));
         }
@@ -281,7 +282,13 @@ impl Directory {
         event: &AuthorizationCodeIssued,
         record: &Record,
     ) {
-        self.insert_consent(event.user, event.client, &event.scopes, record);
+        // What was allowed at other servers is asked for again each time, and allows nothing here.
+        let here = if event.resources.is_empty() {
+            event.scopes.clone()
+        } else {
+            Scopes::default()
+        };
+        self.insert_consent(event.user, event.client, &here, record);
         let expires_at = record.at.plus_seconds(CODE_SECONDS);
         let code = AuthorizationCode {
             digest: event.digest,
@@ -351,4 +358,16 @@ impl Directory {
             .expect("an event names a client that exists")
             .environment
     }
+}
+
+/// Whether a token is for the servers that were asked about, and not for this one in their place: a
+/// person who allowed something elsewhere allowed nothing here.
+pub(crate) fn check_not_for_here(
+    new: &NewAccessToken,
+    resources: &[Resource],
+) -> Result<(), Refusal> {
+    if new.audience.is_empty() && !resources.is_empty() {
+        return Err(Refusal::ResourceNotAllowed);
+    }
+    Ok(())
 }

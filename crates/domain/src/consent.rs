@@ -47,6 +47,14 @@ impl Directory {
         self.consents.get(&user)?.get(&client)
     }
 
+    /// The same, if they need not be asked again. Whoever changed their password or logged out
+    /// everywhere may have done so because somebody else said yes in their name.
+    pub fn remembered_consent(&self, user: UserId, client: ClientId) -> Option<&Consent> {
+        let ended = self.families_ended.get(&user).copied();
+        self.consent(user, client)
+            .filter(|consent| ended.is_none_or(|ended| consent.since > ended))
+    }
+
     /// What a person has allowed whom to do, by the client's identifier.
     pub fn consents_of(&self, user: UserId) -> impl Iterator<Item = (ClientId, &Consent)> {
         let of_user = self.consents.get(&user).into_iter().flatten();
@@ -80,13 +88,18 @@ impl Directory {
         scopes: &Scopes,
         record: &Record,
     ) {
-        let of_user = self.consents.entry(user).or_default();
-        let consent = of_user.entry(client).or_insert_with(|| Consent {
+        let begun = || Consent {
             scopes: Scopes::default(),
             since: record.position,
             granted_at: record.at,
             last_used_at: record.at,
-        });
+        };
+        let ended = self.families_ended.get(&user).copied();
+        let of_user = self.consents.entry(user).or_default();
+        let consent = of_user.entry(client).or_insert_with(begun);
+        if ended.is_some_and(|ended| consent.since < ended) {
+            *consent = begun();
+        }
         let all = consent.scopes.iter().chain(scopes);
         consent.scopes = all.cloned().collect::<Vec<Scope>>().into();
         consent.last_used_at = record.at;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::access_token::NewAccessToken;
 use crate::actor::Authority;
 use crate::api_key::{Ended, Holder};
+use crate::authorization_code::check_not_for_here;
 use crate::client::{GrantType, RefreshRotation};
 use crate::credential::{CredentialId, Environment};
 use crate::digest::Digest;
@@ -222,6 +223,7 @@ impl Directory {
             &family.resources,
             now,
         )?;
+        check_not_for_here(&access_token, &family.resources)?;
         let rotates = client.settings.refresh_rotation == RefreshRotation::Rotate;
         if rotates && command.refresh_token.is_none() {
             // The client was changed between the drawing and the deciding.

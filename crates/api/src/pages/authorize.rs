@@ -122,7 +122,7 @@ impl Offer {
         let is_right = |scope: &Scope| scope.as_str() != built_in::OFFLINE_ACCESS;
         let asks_for_rights = request.scopes.iter().any(is_right);
         let has_none = scopes.is_empty() || (asks_for_rights && !scopes.iter().any(is_right));
-        let consent = directory.consent(signed_in.user, client.id);
+        let consent = directory.remembered_consent(signed_in.user, client.id);
         let covers = consent.is_some_and(|given| scopes.first_beyond(&given.scopes).is_none());
         Self {
             is_remembered: covers

@@ -268,6 +268,55 @@ fn n012_n014_n015_n016_n041_a_code_is_good_once_for_a_minute_and_for_its_own_cli
     }
 }
 
+/// Allowing something at another server allows nothing at this one.
+#[test]
+fn n019_a_yes_for_another_server_is_no_yes_for_this_one() {
+    let api = || vec![word("https://api.example.com")];
+    let elsewhere = IssueAuthorizationCode {
+        resources: api(),
+        ..code("code", "app", &["files:read"])
+    };
+    let asked = world()
+        .after(password("max"), register("app"))
+        .after(session("mia"), elsewhere);
+    let mia = user("mia");
+    let consent = asked.directory.remembered_consent(mia, client("app"));
+    assert!(consent.unwrap().scopes.is_empty());
+    let at_api = |mut redeem: RedeemAuthorizationCode| {
+        redeem.access_token.audience = api();
+        redeem
+    };
+    table! { asked;
+        shown("app"), redeem("code", NOW) => refused(Refusal::ResourceNotAllowed);
+        shown("app"), at_api(redeem("code", NOW)) => happens("AuthorizationCodeRedeemed");
+    }
+    let given = asked.after(shown("app"), at_api(redeem("code", NOW)));
+    let mut next = refresh(1, &["files:read"], NOW);
+    table! { given; shown("app"), next.clone() => refused(Refusal::ResourceNotAllowed); }
+    next.access_token.audience = api();
+    table! { given; shown("app"), next => happens("TokensRefreshed"); }
+}
+
+#[test]
+fn a_yes_is_not_remembered_over_a_new_password() {
+    let mia = user("mia");
+    let remembers = |world: &World| {
+        let directory = &world.directory;
+        directory.remembered_consent(mia, client("app")).is_some()
+    };
+    let changed = asked().after(
+        password("mia"),
+        ChangePassword {
+            password: PasswordHash::from_phc("another".to_owned()),
+        },
+    );
+    assert!(remembers(&asked()) && !remembers(&changed));
+    let again = changed
+        .given(session_started("mia"))
+        .after(session("mia"), code("code2", "app", &["files:read"]));
+    assert!(remembers(&again));
+}
+
 /// What ends what a person allowed, and whether it comes back with what was taken away.
 #[test]
 fn n017_n050_n113_what_was_allowed_ends_with_whoever_allowed_it() {

@@ -110,7 +110,7 @@ pub(super) fn steps(org: OrgId, user: UserId) -> Vec<(Authority, Command)> {
     let refresh = |id, number| RefreshTokens {
         family: credential("Family001"),
         shown: digest(154),
-        access_token: access_token(id, number, &[]),
+        access_token: access_token(id, number, &["https://api.example.com/"]),
         refresh_token: refresh_token(number + 1),
     };
     let issue = IssueClientToken {
