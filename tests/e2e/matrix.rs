@@ -258,6 +258,10 @@ fn n110_what_another_organisation_has_is_answered_like_what_never_was() {
             .find(|row| row.method == operation.method && row.path == operation.canonical);
         // The test above names what is missing.
         let Some(row) = row else { continue };
+        // The tree is over all that the server has recorded; its hashes tell nothing of it.
+        if row.path == "/v1/log/tile/{level}/{index}" {
+            continue;
+        }
         things.forget();
         let owner = board.owner();
         let body = things.fill_body(&mut board, &owner, row);

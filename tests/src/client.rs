@@ -169,7 +169,7 @@ impl Client {
             })
             .collect();
         let status = response.status().as_u16();
-        let body = response.body_mut().read_to_string()?;
+        let body = response.body_mut().read_to_vec()?;
         Ok(Reply::new(
             format!("{method} {path}"),
             status,

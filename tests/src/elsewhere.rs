@@ -53,6 +53,6 @@ fn parse(request: &str, answer: &str) -> Option<Reply> {
         request.to_owned(),
         status.parse().ok()?,
         headers.collect(),
-        body.to_owned(),
+        body.as_bytes().to_vec(),
     ))
 }

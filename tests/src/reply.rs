@@ -16,6 +16,8 @@ pub struct Reply {
     request: String,
     status: u16,
     headers: Vec<(String, String)>,
+    bytes: Vec<u8>,
+    /// The bytes as text, as far as they are.
     body: String,
 }
 
@@ -28,14 +30,21 @@ impl Reply {
         request: String,
         status: u16,
         headers: Vec<(String, String)>,
-        body: String,
+        bytes: Vec<u8>,
     ) -> Self {
+        let body = String::from_utf8_lossy(&bytes).into_owned();
         Self {
             request,
             status,
             headers,
+            bytes,
             body,
         }
+    }
+
+    /// The body as it came.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The status code.

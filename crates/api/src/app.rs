@@ -16,7 +16,8 @@ use keyledger_ledger::credits_store::CreditsBook;
 use keyledger_ledger::key_file::{Peppers, Purpose, SubKey};
 use keyledger_ledger::vault::Vault;
 use keyledger_ledger::{
-    Clock, Committed, Committer, KeyFile, NotCommitted, Projection, RecordReader, Submission,
+    Clock, Committed, Committer, KeyFile, NotCommitted, Projection, PublicLog, RecordReader,
+    Submission,
 };
 use parking_lot::{RwLock, RwLockReadGuard};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -103,6 +104,8 @@ pub struct Parts {
     pub lookups: Arc<Lookups>,
     /// Where records are read again.
     pub reader: RecordReader,
+    /// The log as others see it.
+    pub log: PublicLog,
     /// The peppers, the vault and the keys for forms.
     pub key_file: Arc<KeyFile>,
     /// The time.
@@ -214,6 +217,11 @@ impl App {
     /// The state behind the disk. Hold it briefly and never across an await.
     pub fn directory(&self) -> RwLockReadGuard<'_, Directory> {
         self.parts.lookups.directory()
+    }
+
+    /// The log as others see it: tree, checkpoints, segments.
+    pub fn log(&self) -> &PublicLog {
+        &self.parts.log
     }
 
     /// Which records an organisation's auditors may read.

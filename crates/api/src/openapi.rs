@@ -19,8 +19,8 @@ use utoipa::{Modify, OpenApi};
 use crate::oauth::{introspect, metadata, revoke, token};
 use crate::routes::{
     clients, consents, decisions, entitlements, events, health, hygiene, invitations, key_usage,
-    keys, leavers, me, members, org_limits, paths, policy, revocations, scopes, services, set_up,
-    signing_keys, teams, user, user_keys, user_sessions, user_tokens, workspaces,
+    keys, leavers, log, me, members, org_limits, paths, policy, revocations, scopes, services,
+    set_up, signing_keys, teams, user, user_keys, user_sessions, user_tokens, workspaces,
 };
 
 const JSON: &str = "application/json";
@@ -116,6 +116,12 @@ pub(crate) const PATH: &str = "/openapi.json";
         scopes::create_scope,
         events::list_events,
         events::read_event,
+        log::prove_event,
+        log::read_record,
+        log::read_log,
+        log::read_checkpoint,
+        log::read_tile,
+        log::read_entries,
         decisions::read_decision,
         signing_keys::list_signing_keys,
         signing_keys::create_signing_key,
@@ -143,6 +149,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         (name = "revocations", description = "Many keys revoked at once."),
         (name = "scopes", description = "The catalogue of what a key may do."),
         (name = "events", description = "The audit log."),
+        (name = "log", description = "The audit log as a transparency log: checkpoints, tiles, proofs."),
         (name = "decisions", description = "Why somebody was refused."),
         (name = "signing keys", description = "The keys that sign access tokens, for whoever runs the server."),
         (name = "oauth", description = "Tokens for other people's programs."),
@@ -387,7 +394,8 @@ mod tests {
         let routed: BTreeSet<String> = paths::ALL
             .iter()
             .flat_map(|addresses| addresses.iter())
-            .map(|address| (*address).to_owned())
+            // How much of the address a parameter takes is the framework's way to write it.
+            .map(|address| address.replace(":.+}", "}"))
             .collect();
         let missing: Vec<_> = routed.difference(&defined).collect();
         let unrouted: Vec<_> = defined.difference(&routed).collect();

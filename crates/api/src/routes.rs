@@ -19,6 +19,7 @@ pub mod key_state;
 pub mod key_usage;
 pub mod keys;
 pub mod leavers;
+pub mod log;
 pub mod me;
 pub mod members;
 mod naming;
@@ -96,6 +97,12 @@ pub(crate) mod paths {
         SCOPES,
         EVENTS,
         EVENT,
+        EVENT_PROOF,
+        EVENT_RECORD,
+        LOG,
+        LOG_CHECKPOINT,
+        LOG_TILE,
+        LOG_ENTRIES,
         DECISION,
         SIGNING_KEYS,
         SIGNING_KEY_RETIRE,
@@ -165,6 +172,12 @@ pub(crate) mod paths {
     pub(crate) const SCOPES: Paths = &["/v1/scopes"];
     pub(crate) const EVENTS: Paths = &["/v1/events"];
     pub(crate) const EVENT: Paths = &["/v1/events/{position}"];
+    pub(crate) const EVENT_PROOF: Paths = &["/v1/events/{position}/proof"];
+    pub(crate) const EVENT_RECORD: Paths = &["/v1/events/{position}/record"];
+    pub(crate) const LOG: Paths = &["/v1/log"];
+    pub(crate) const LOG_CHECKPOINT: Paths = &["/v1/log/checkpoint"];
+    pub(crate) const LOG_ENTRIES: Paths = &["/v1/log/tile/entries/{index:.+}"];
+    pub(crate) const LOG_TILE: Paths = &["/v1/log/tile/{level}/{index:.+}"];
     pub(crate) const DECISION: Paths = &["/v1/decisions/{id}"];
     pub(crate) const SIGNING_KEYS: Paths = &["/v1/signing-keys"];
     pub(crate) const SIGNING_KEY_RETIRE: Paths = &["/v1/signing-keys/{kid}/retire"];
@@ -419,6 +432,12 @@ fn configure_oversight(config: &mut ServiceConfig) {
     config
         .service(at(paths::EVENTS).get(events::list_events).done())
         .service(at(paths::EVENT).get(events::read_event).done())
+        .service(at(paths::EVENT_PROOF).get(log::prove_event).done())
+        .service(at(paths::EVENT_RECORD).get(log::read_record).done())
+        .service(at(paths::LOG).get(log::read_log).done())
+        .service(at(paths::LOG_CHECKPOINT).get(log::read_checkpoint).done())
+        .service(at(paths::LOG_ENTRIES).get(log::read_entries).done())
+        .service(at(paths::LOG_TILE).get(log::read_tile).done())
         .service(at(paths::MEMBER_KEYS).get(leavers::list_member_keys).done())
         .service(
             at(paths::POLICY)

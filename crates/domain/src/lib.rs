@@ -40,6 +40,7 @@ pub mod key_use;
 pub mod loss;
 pub mod member;
 pub mod offboarding;
+mod operator;
 pub mod org;
 pub mod personal;
 pub mod policy;

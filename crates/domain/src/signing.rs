@@ -286,20 +286,7 @@ impl Directory {
     /// [`Refusal::InsufficientScope`], [`Refusal::RoleTooLow`] to whoever is no owner of the
     /// operator's organisation, and [`Refusal::LiveFromTest`].
     pub fn require_signing_keys(&self, authority: &Authority) -> Result<(), Refusal> {
-        let right = built_in::SIGNING_KEYS_WRITE;
-        self.check_names(authority, right)?;
-        let too_low = Refusal::RoleTooLow {
-            right,
-            minimum_role: Role::Owner,
-        };
-        let Some(operator) = self.operator_org() else {
-            return Err(too_low);
-        };
-        match self.require(authority, operator, right) {
-            // That a server signs is no secret; whose it is needs not be told.
-            Err(Refusal::Unknown(_)) => Err(too_low),
-            other => other,
-        }
+        self.require_of_operator(authority, built_in::SIGNING_KEYS_WRITE, Role::Owner)
     }
 
     pub(crate) fn decide_create_signing_key(

@@ -22,8 +22,9 @@ use keyledger_api::{
 use keyledger_domain::Timestamp;
 use keyledger_ledger::credits_store::CreditsBook;
 use keyledger_ledger::key_file::Purpose;
+use keyledger_ledger::ledger::CHECKPOINT_PAUSE_DEFAULT;
 use keyledger_ledger::paths::Paths;
-use keyledger_ledger::{Clock as _, KeyFile, Ledger, OpenOptions, Opened};
+use keyledger_ledger::{Clock as _, KeyFile, Ledger, OpenOptions, Opened, Started};
 use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error as ThisError;
 
@@ -91,7 +92,11 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
 
     let lookups = Arc::new(Lookups::new(opened.directory.clone(), events));
     let (reader, key_file) = (opened.reader.clone(), Arc::clone(&opened.key_file));
-    let (committer, committer_thread) = opened.start(LookupsFeed(Arc::clone(&lookups)))?;
+    let Started {
+        committer,
+        thread: committer_thread,
+        log,
+    } = opened.start(LookupsFeed(Arc::clone(&lookups)))?;
 
     let code = match (is_new, &bootstrap) {
         (true, None) => setup_code.wait(&rng, &config.issuer)?,
@@ -111,6 +116,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         committer: committer.clone(),
         lookups,
         reader,
+        log,
         key_file,
         clock,
         rng: rng.clone(),
@@ -177,6 +183,9 @@ fn replay(
         reserve_bytes: config.reserve_bytes,
         copy_aside: config.copy_aside,
         snapshot_every: config.snapshot_every,
+        segment_records: config.segment_records,
+        checkpoint_pause: CHECKPOINT_PAUSE_DEFAULT,
+        origin: origin_of(&config.issuer),
     };
     let mut shown = ProgressShown::begin("Replaying the ledger");
     let opened = Ledger::open(
@@ -190,6 +199,14 @@ fn replay(
     let records = opened.directory.position().get();
     tracing::info!(records, took_ms = took.as_millis(), "ledger replayed");
     Ok(opened)
+}
+
+/// The name of the log: the address of its tiles without the scheme (C2SP tlog-checkpoint).
+pub(crate) fn origin_of(issuer: &str) -> String {
+    let address = issuer
+        .split_once("://")
+        .map_or(issuer, |(_, address)| address);
+    format!("{}/v1/log", address.trim_end_matches('/'))
 }
 
 fn draw<const N: usize>(rng: &SystemRandom) -> Result<[u8; N], BootError> {

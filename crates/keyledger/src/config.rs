@@ -2,7 +2,7 @@
 //! here, and nowhere else.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -13,6 +13,7 @@ use keyledger_api::proxies::TrustedProxies;
 use keyledger_api::tls::TlsFiles;
 use keyledger_ledger::ledger::SNAPSHOT_EVERY_DEFAULT;
 use keyledger_ledger::opening::RESERVE_BYTES_DEFAULT;
+use keyledger_ledger::segments::SEGMENT_RECORDS_DEFAULT;
 use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -146,6 +147,10 @@ pub(crate) struct ServeFlags {
     /// start only.
     #[arg(long, env = "KEYLEDGER_SNAPSHOT_EVERY", value_name = "RECORDS")]
     snapshot_every: Option<u64>,
+    /// Seal the ledger in files of this many records [default: 65536]. Each is verifiable by itself, and
+    /// can be moved away.
+    #[arg(long, env = "KEYLEDGER_SEGMENT_RECORDS", value_name = "RECORDS")]
+    segment_records: Option<NonZeroU64>,
     /// How long running requests may take to finish when the server stops [default: 10].
     #[arg(long, env = "KEYLEDGER_SHUTDOWN_SECONDS", value_name = "SECONDS")]
     shutdown_seconds: Option<u64>,
@@ -183,6 +188,7 @@ struct File {
     reserve_bytes: Option<u64>,
     copy_aside: Option<bool>,
     snapshot_every: Option<u64>,
+    segment_records: Option<NonZeroU64>,
     shutdown_seconds: Option<u64>,
     log_format: Option<LogFormat>,
     log: Option<String>,
@@ -219,6 +225,8 @@ pub(crate) struct Config {
     pub(crate) copy_aside: bool,
     /// How many records may follow a snapshot before the next is made; 0 for never.
     pub(crate) snapshot_every: u64,
+    /// How many records are sealed together.
+    pub(crate) segment_records: u64,
     /// How long running requests may take to finish at the end.
     pub(crate) shutdown_seconds: u64,
     /// How log lines are written; by the terminal where it is not said.
@@ -391,6 +399,10 @@ impl ServeFlags {
                 .snapshot_every
                 .or(file.snapshot_every)
                 .unwrap_or(SNAPSHOT_EVERY_DEFAULT),
+            segment_records: self
+                .segment_records
+                .or(file.segment_records)
+                .map_or(SEGMENT_RECORDS_DEFAULT, NonZeroU64::get),
             shutdown_seconds: self
                 .shutdown_seconds
                 .or(file.shutdown_seconds)

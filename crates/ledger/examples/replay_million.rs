@@ -26,7 +26,7 @@ use keyledger_domain::{
     Role, SealedSecret, Timestamp,
 };
 use keyledger_ledger::{
-    Clock, Committer, Ledger, OpenOptions, Opened, Progress, Projection, Submission,
+    Clock, Committer, Ledger, OpenOptions, Opened, Progress, Projection, Started, Submission,
 };
 use ring::rand::SystemRandom;
 
@@ -286,7 +286,9 @@ fn main() {
     // A folder that was filled before is measured again.
     if !folder.exists() {
         let started = Instant::now();
-        let (committer, thread) = open(&folder, 0).start(Nobody).expect("started");
+        let Started {
+            committer, thread, ..
+        } = open(&folder, 0).start(Nobody).expect("started");
         let acknowledged = fill(&committer, records);
         let took = started.elapsed();
         thread.stop().expect("a clean stop");
@@ -312,7 +314,7 @@ fn main() {
     let full = opened.directory.clone();
 
     let started = Instant::now();
-    let (_, thread) = opened.start(Nobody).expect("started");
+    let Started { thread, .. } = opened.start(Nobody).expect("started");
     let is_made = || {
         std::fs::read_dir(&snapshots)
             .expect("a folder")

@@ -73,6 +73,20 @@ pub(crate) fn discard(paths: &Paths) -> io::Result<()> {
     files::remove_folder_if_there(&paths.aside_unfinished())
 }
 
+/// A copy of a folder whose files nobody changes while it is there: the same files under other names.
+pub(crate) fn share_folder(from: &Path, to: &Path) -> io::Result<()> {
+    files::make_folder(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if fs::hard_link(entry.path(), &target).is_err() {
+            // A file system without such links.
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     files::make_folder(to)?;
     for entry in fs::read_dir(from)? {

@@ -34,6 +34,7 @@ use tokio::sync::{oneshot, watch};
 use crate::committer::batch::Batch;
 pub use crate::committer::log::{DurableLog, LogError, SledLog};
 use crate::opening::StopError;
+use crate::publisher::PublisherThread;
 use crate::snapshot::SnapshotThread;
 
 pub(crate) use crate::committer::batch::{Desk, Ground};
@@ -208,6 +209,7 @@ pub struct CommitterThread {
     queue: SyncSender<Message>,
     thread: JoinHandle<Result<(), StopFailure>>,
     snapshots: Option<SnapshotThread>,
+    publisher: Option<PublisherThread>,
 }
 
 impl CommitterThread {
@@ -221,9 +223,17 @@ impl CommitterThread {
         if let Some(snapshots) = self.snapshots {
             snapshots.stop();
         }
+        if let Some(publisher) = self.publisher {
+            publisher.stop();
+        }
         // If it has ended already there is nobody to tell.
         let _ = self.queue.send(Message::Stop);
         self.thread.join().unwrap_or(Err(StopFailure::FailedBefore))
+    }
+
+    pub(crate) fn with_publisher(mut self, publisher: PublisherThread) -> Self {
+        self.publisher = Some(publisher);
+        self
     }
 
     pub(crate) fn with_snapshots(mut self, snapshots: SnapshotThread) -> Self {
@@ -264,6 +274,7 @@ pub(crate) fn start<L: DurableLog + 'static>(
         queue,
         thread,
         snapshots: None,
+        publisher: None,
     };
     Ok((committer, thread))
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use keyledger_domain::Position;
 
+use crate::segments::Segments;
 use crate::store::{Engine, ScanError, Store, StoredBytes, View, key_of};
 
 /// A store over the failing engine: the same [`Store`] that stands on sled.
@@ -73,7 +74,7 @@ impl FaultyDisk {
             fault,
             broken: false,
         };
-        Store::new(engine, last, 1)
+        Store::new(engine, Segments::none(), last, 1)
     }
 
     /// The steps since the last opening, the failing one included.

@@ -107,6 +107,8 @@ pub enum Purpose {
     CreditsHead,
     /// The hashes that sum up the rows of the credits.
     CreditsSum,
+    /// The Ed25519 seed that signs the checkpoints of the log.
+    LogSigner,
     /// The check value in `FORMAT`, which binds the folder to its key file.
     FolderCheck,
 }
@@ -123,6 +125,7 @@ impl Purpose {
             Self::NetworkTag => "keyledger 2026-11 network tag",
             Self::CreditsHead => "keyledger 2026-11 credits head tag",
             Self::CreditsSum => "keyledger 2026-11 credits sum",
+            Self::LogSigner => "keyledger 2026-11 log signer",
             Self::FolderCheck => "keyledger 2026-11 folder check value",
         }
     }

@@ -6,6 +6,7 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use keyledger_domain::{Directory, Position, Record};
 use ring::rand::SecureRandom;
@@ -19,18 +20,28 @@ use crate::folder::{DataFolder, FolderError, OpenFolder};
 use crate::head::{Head, HeadError, HeadFile};
 use crate::key_file::{MasterKey, Peppers, Purpose, SubKey};
 use crate::merkle::{Frontier, Hash};
+use crate::note::{NotANote, NoteSigner};
 use crate::opening::{self, StopError, StoreSettings, Unproven};
 use crate::paths::Paths;
+use crate::publisher::{self, PublicLog, Publisher};
 use crate::record::{self, Depth, Persons, RecordError, RecordHead};
 use crate::replay::{self, Progress, ReplayError, Replayed, Source};
+use crate::segments::SEGMENT_RECORDS_DEFAULT;
 use crate::sled_store::{SledReader, SledStore};
 use crate::snapshot::{SnapshotMaker, SnapshotThread, Snapshots};
 use crate::store::{self, AppendStore as _, ReadStore as _, StoredEntry};
+use crate::tree::{Tree, TreeError, TreeReader};
 use crate::vault::Vault;
 
 /// After how many records a snapshot is made where nothing else is said: below that a full replay takes
 /// about as long.
 pub const SNAPSHOT_EVERY_DEFAULT: u64 = 500_000;
+
+/// How long is waited for more before a checkpoint is signed, where nothing else is said.
+pub const CHECKPOINT_PAUSE_DEFAULT: Duration = Duration::from_secs(1);
+
+/// The name of a log that has no address.
+pub const ORIGIN_DEFAULT: &str = "localhost/v1/log";
 
 /// How a ledger is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +55,12 @@ pub struct OpenOptions {
     pub copy_aside: bool,
     /// A snapshot is made when more records than this came since the last one; 0 for never.
     pub snapshot_every: u64,
+    /// How many records are sealed together; at least one.
+    pub segment_records: u64,
+    /// How long is waited for more before a checkpoint is signed.
+    pub checkpoint_pause: Duration,
+    /// The name of the log: the address of its tiles without the scheme.
+    pub origin: String,
 }
 
 impl OpenOptions {
@@ -60,6 +77,9 @@ impl OpenOptions {
             reserve_bytes,
             copy_aside,
             snapshot_every: SNAPSHOT_EVERY_DEFAULT,
+            segment_records: SEGMENT_RECORDS_DEFAULT,
+            checkpoint_pause: CHECKPOINT_PAUSE_DEFAULT,
+            origin: ORIGIN_DEFAULT.to_owned(),
         }
     }
 }
@@ -76,6 +96,17 @@ pub enum OpenError {
     /// A record in them.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// The hashes of the tree.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The name of the log.
+    #[error("the log cannot be named {origin}, after the address of this server")]
+    Origin {
+        /// The name.
+        origin: String,
+        /// What is wrong with it.
+        source: NotANote,
+    },
     /// The head could not be written anew.
     #[error(transparent)]
     Head(#[from] HeadError),
@@ -160,6 +191,17 @@ impl RecordReader {
             .map(move |entry| reader.decode(&entry?))
     }
 
+    /// The bytes of the records from `from` to `to`, both included, as far as they are durable: the leaves
+    /// of the tree. After an error nothing more comes. End it before the ledger is to be stopped.
+    pub fn leaves(
+        &self,
+        from: Position,
+        to: Position,
+    ) -> impl Iterator<Item = Result<Vec<u8>, ReadError>> + use<> {
+        let entries = self.store.range(from, to);
+        entries.map(|entry| Ok(entry?.record().to_vec()))
+    }
+
     /// The last durable position.
     pub fn last(&self) -> Position {
         self.store.last()
@@ -206,9 +248,23 @@ impl Ledger {
             copy_aside: options.copy_aside,
             ..StoreSettings::default()
         };
+        let signer = publisher::signer(&master_key, &options.origin);
+        let signer = signer.map_err(|source| OpenError::Origin {
+            origin: options.origin.clone(),
+            source,
+        })?;
         let unproven = SledStore::open(&paths, &mut head, &settings)?;
-        let Proven { store, replayed } =
-            prove(unproven, &paths, &persons, &snapshots, visit, progress)?;
+        let ground = Grounds {
+            paths: &paths,
+            persons: &persons,
+            snapshots: &snapshots,
+            signer: &signer,
+        };
+        let Proven {
+            store,
+            replayed,
+            tree,
+        } = prove(unproven, &ground, visit, progress)?;
 
         let db_bytes = store.db_bytes().map_err(|source| OpenError::System {
             path: paths.root().to_owned(),
@@ -231,7 +287,9 @@ impl Ledger {
             persons,
             frontier: replayed.folded.frontier,
             snapshot: replayed.snapshot,
-            snapshot_every: options.snapshot_every,
+            options: options.clone(),
+            signer,
+            tree,
             snapshots,
             store,
             head,
@@ -246,29 +304,50 @@ impl Ledger {
 struct Proven {
     store: SledStore,
     replayed: Replayed,
+    tree: Tree,
+}
+
+/// What a ledger is proven with.
+struct Grounds<'a> {
+    paths: &'a Paths,
+    persons: &'a Persons,
+    snapshots: &'a Snapshots,
+    signer: &'a NoteSigner,
 }
 
 fn prove(
     unproven: Unproven,
-    paths: &Paths,
-    persons: &Persons,
-    snapshots: &Snapshots,
+    grounds: &Grounds<'_>,
     visit: &mut dyn FnMut(&RecordHead),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Proven, OpenError> {
-    let reader = unproven.reader();
-    let db = paths.db();
-    let source = Source {
-        store: &reader,
-        path: &db,
-        persons,
-        depth: Depth::State,
-    };
-    let newest = snapshots.newest();
-    let had_snapshot = newest.is_some();
-    let mark = unproven.head().position;
-    let replayed = match replay::replay(&source, newest, mark, visit, progress) {
-        Ok(replayed) => replayed,
+    match replay_proven(&unproven, grounds, visit, progress) {
+        Ok((replayed, had_snapshot, mut tree)) => {
+            let store = unproven.accept(replayed.roots_at_marks[0])?;
+            tree.sync()?;
+            if tree.mended() > 0 {
+                tracing::warn!(
+                    hashes = tree.mended(),
+                    path = %grounds.paths.tree().display(),
+                    "hashes of the tree were not those of the records: they were written again"
+                );
+            }
+            if had_snapshot && replayed.snapshot.is_none() {
+                // They are of another ledger, and none may be built upon.
+                grounds
+                    .snapshots
+                    .clear()
+                    .map_err(|source| OpenError::System {
+                        path: grounds.paths.snapshots(),
+                        source,
+                    })?;
+            }
+            Ok(Proven {
+                store,
+                replayed,
+                tree,
+            })
+        }
         Err(error) => {
             if let Err(error) = unproven.put_back() {
                 tracing::error!(
@@ -276,17 +355,60 @@ fn prove(
                     "the files were not put back; the next start does it"
                 );
             }
-            return Err(error.into());
+            Err(error)
         }
-    };
-    let store = unproven.accept(replayed.root_at_mark)?;
-    if had_snapshot && replayed.snapshot.is_none() {
-        snapshots.clear().map_err(|source| OpenError::System {
-            path: paths.snapshots(),
-            source,
-        })?;
     }
-    Ok(Proven { store, replayed })
+}
+
+/// Replays; refuses a ledger that does not extend the checkpoint that was signed last. Tells whether there
+/// was a snapshot too.
+fn replay_proven(
+    unproven: &Unproven,
+    grounds: &Grounds<'_>,
+    visit: &mut dyn FnMut(&RecordHead),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Replayed, bool, Tree), OpenError> {
+    let Grounds {
+        paths,
+        persons,
+        snapshots,
+        signer,
+    } = grounds;
+    let path = paths.checkpoint();
+    let kept = publisher::kept_checkpoint(paths, &signer.verifier())
+        .map_err(|source| opening::OpenError::Io {
+            path: path.clone(),
+            source,
+        })?
+        .map_err(|source| opening::OpenError::Checkpoint { path, source })?;
+
+    let reader = unproven.reader();
+    let hashes = TreeReader::open(&paths.tree())?;
+    let db = paths.db();
+    let source = Source {
+        store: &reader,
+        path: &db,
+        persons,
+        depth: Depth::State,
+        archived: Some(&hashes),
+    };
+    let signed = kept.as_ref().map_or(0, |kept| kept.size);
+    let marks = [unproven.head().position, Position::new(signed)];
+    let mut tree = Tree::open(&paths.tree())?;
+    let newest = snapshots.newest();
+    let had_snapshot = newest.is_some();
+    let replayed = replay::replay(&source, newest, &marks, Some(&mut tree), visit, progress)?;
+    let found = replayed.roots_at_marks[1];
+    match kept {
+        Some(kept) if kept.root != found => Err(opening::OpenError::NotExtended {
+            path: db,
+            size: kept.size,
+            found,
+            expected: kept.root,
+        }
+        .into()),
+        _ => Ok((replayed, had_snapshot, tree)),
+    }
 }
 
 /// A ledger that was replayed: it can be read, and [`Opened::start`] opens it for changes. Whoever only
@@ -303,7 +425,9 @@ pub struct Opened {
     pub persons: Arc<Persons>,
     frontier: Frontier,
     snapshot: Option<Position>,
-    snapshot_every: u64,
+    options: OpenOptions,
+    signer: NoteSigner,
+    tree: Tree,
     snapshots: Snapshots,
     store: SledStore,
     head: HeadFile,
@@ -334,14 +458,11 @@ impl Opened {
         SledLog::new(self.store, self.head, self.folder).close(root)
     }
 
-    /// Starts the committer, and the thread that makes snapshots.
+    /// Starts the committer, the thread that makes snapshots, and the one that publishes.
     ///
     /// # Errors
     /// [`OpenError::System`] if the system gives no thread.
-    pub fn start(
-        self,
-        projection: impl Projection + 'static,
-    ) -> Result<(Committer, CommitterThread), OpenError> {
+    pub fn start(self, projection: impl Projection + 'static) -> Result<Started, OpenError> {
         let paths = self.folder.paths().clone();
         let system = |source| OpenError::System {
             path: paths.root().to_owned(),
@@ -355,7 +476,19 @@ impl Opened {
             rng: Arc::clone(&self.rng),
         };
         let last = self.snapshot.unwrap_or(Position::ZERO);
-        let snapshots = SnapshotThread::start(maker, last, self.snapshot_every).map_err(system)?;
+        let every = self.options.snapshot_every;
+        let snapshots = SnapshotThread::start(maker, last, every).map_err(system)?;
+        let publisher = Publisher {
+            store: self.store.reader(),
+            paths: paths.clone(),
+            tree: self.tree,
+            frontier: self.frontier.clone(),
+            signer: self.signer,
+            segment_records: self.options.segment_records.max(1),
+            pause: self.options.checkpoint_pause,
+            swept: Position::ZERO,
+        };
+        let (log, publisher) = publisher.start().map_err(system)?;
         let ground = Ground {
             log: SledLog::new(self.store, self.head, self.folder),
             directory: self.directory,
@@ -365,6 +498,20 @@ impl Opened {
             clock: self.clock,
         };
         let (committer, thread) = committer::start(ground, Box::new(projection)).map_err(system)?;
-        Ok((committer, thread.with_snapshots(snapshots)))
+        Ok(Started {
+            committer,
+            thread: thread.with_snapshots(snapshots).with_publisher(publisher),
+            log,
+        })
     }
+}
+
+/// A ledger that is open for changes.
+pub struct Started {
+    /// Where changes go.
+    pub committer: Committer,
+    /// For the one who stops it.
+    pub thread: CommitterThread,
+    /// The log as others see it.
+    pub log: PublicLog,
 }

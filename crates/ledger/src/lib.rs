@@ -20,8 +20,15 @@ pub mod key_file;
 pub mod person_keys;
 pub mod vault;
 
+pub mod checkpoint;
 pub mod merkle;
+pub mod note;
+pub mod publisher;
+pub mod segment;
+pub mod segments;
+pub mod tree;
 
+pub mod archive;
 pub mod aside;
 pub mod credits_store;
 pub mod head;
@@ -45,6 +52,9 @@ pub use committer::{
     Committed, Committer, CommitterThread, Ending, NotCommitted, Projection, StopFailure,
     Submission,
 };
-pub use ledger::{KeyFile, Ledger, OpenError, OpenOptions, Opened, ReadError, RecordReader};
+pub use ledger::{
+    KeyFile, Ledger, OpenError, OpenOptions, Opened, ReadError, RecordReader, Started,
+};
+pub use publisher::{NotPublished, PublicLog, Published};
 pub use record::RecordHead;
 pub use replay::Progress;

@@ -3,6 +3,8 @@
 //! A leaf is exactly the bytes of a stored record. Two different ledgers have two different roots,
 //! so one hash of 32 bytes proves every record, and a cut, a hole or a changed byte is found.
 
+pub mod proof;
+
 use core::fmt;
 use core::str::FromStr;
 
@@ -154,6 +156,17 @@ impl Frontier {
             size: 0,
             subtrees: Vec::new(),
         }
+    }
+
+    /// The frontier of a tree whose complete subtrees have these roots; `None` if they are too many or too
+    /// few for its size.
+    pub fn of(size: u64, subtrees: Vec<Hash>) -> Option<Self> {
+        Parts { size, subtrees }.try_into().ok()
+    }
+
+    /// The roots of the complete subtrees, from the largest to the smallest.
+    pub fn subtrees(&self) -> &[Hash] {
+        &self.subtrees
     }
 
     /// The number of leaves.

@@ -22,11 +22,13 @@ use keyledger_domain::Position;
 use thiserror::Error;
 
 use crate::aside;
+use crate::checkpoint::NotACheckpoint;
 use crate::files;
 use crate::head::{Head, HeadError, HeadFile};
 use crate::manifest::{self, FilesChanged};
 use crate::merkle::Hash;
 use crate::paths::Paths;
+use crate::segments::{Segments, SegmentsError};
 use crate::sled_store::{SledEngine, SledReader, SledStore, wait_until_released};
 use crate::store::{AppendStore as _, ReadError, ScanError, Store};
 
@@ -142,6 +144,33 @@ pub enum OpenError {
         found: Hash,
         /// The root in the head.
         expected: Hash,
+    },
+    /// The sealed segments are not those that were written.
+    #[error(transparent)]
+    Segments(#[from] SegmentsError),
+    /// The ledger does not extend the last checkpoint that was signed.
+    #[error(
+        "the ledger in {} does not extend the checkpoint of {size} records that was signed: their Merkle root is \
+         {found}, the checkpoint has {expected}; restore the data folder from a backup",
+        path.display()
+    )]
+    NotExtended {
+        /// The file.
+        path: PathBuf,
+        /// The size in the checkpoint.
+        size: u64,
+        /// The root over as many records; of nothing, if there are fewer.
+        found: Hash,
+        /// The root in the checkpoint.
+        expected: Hash,
+    },
+    /// The checkpoint that was kept is none of this log.
+    #[error("the checkpoint {} was changed or is another log's; restore the data folder from a backup", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: NotACheckpoint,
     },
     /// A record could not be read.
     #[error(transparent)]
@@ -265,6 +294,7 @@ impl SledStore {
         let head = *head_file.current();
         let there = events.try_exists().map_err(io)?;
         compare_before(paths, &head)?;
+        let segments = Segments::open(&paths.segments())?;
 
         let copied = there && head.clean.is_none() && settings.copy_aside;
         if copied {
@@ -278,7 +308,7 @@ impl SledStore {
             })?;
             files::remove_if_there(&paths.manifest()).map_err(io)?;
         }
-        match open_engine(paths, &head, settings) {
+        match open_engine(paths, &head, segments, settings) {
             Ok(store) => Ok(Unproven {
                 store,
                 paths: paths.clone(),
@@ -360,6 +390,7 @@ fn compare_before(paths: &Paths, head: &Head) -> Result<(), OpenError> {
 fn open_engine(
     paths: &Paths,
     head: &Head,
+    segments: Segments,
     settings: &StoreSettings,
 ) -> Result<SledStore, OpenError> {
     let path = paths.db();
@@ -393,6 +424,8 @@ fn open_engine(
         let source = io::Error::new(io::ErrorKind::InvalidData, "a key in it is no position");
         return Err(OpenError::Engine { path, source });
     };
+    // What is sealed may have left sled to the last record.
+    let found = found.max(segments.last());
     if found < head.position {
         close_quietly(engine);
         return Err(OpenError::Shorter {
@@ -401,7 +434,7 @@ fn open_engine(
             expected: head.position,
         });
     }
-    Ok(Store::new(engine, found, settings.reserve_bytes))
+    Ok(Store::new(engine, segments, found, settings.reserve_bytes))
 }
 
 /// The start is refused already, with a better reason than that sled did not close well.

@@ -56,6 +56,26 @@ impl Paths {
         self.root.join("snapshots")
     }
 
+    /// The sealed segments.
+    pub fn segments(&self) -> PathBuf {
+        self.root.join("segments")
+    }
+
+    /// The hashes of the tree.
+    pub fn tree(&self) -> PathBuf {
+        self.root.join("tree")
+    }
+
+    /// The last checkpoint that was signed.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.root.join("checkpoint")
+    }
+
+    /// The last checkpoint of a history that an operator gave up.
+    pub(crate) fn checkpoint_given_up(&self) -> PathBuf {
+        self.root.join("checkpoint.given-up")
+    }
+
     /// The folder of the keys.
     pub fn keys(&self) -> PathBuf {
         self.root.join("keys")

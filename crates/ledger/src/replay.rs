@@ -18,6 +18,7 @@ use thiserror::Error;
 use crate::merkle::{EMPTY_ROOT, Frontier, Hash, leaf_hash};
 use crate::record::{Depth, Parsed, Persons, RecordError, RecordHead};
 use crate::store::{ReadError, ReadStore, StoredEntry};
+use crate::tree::{TILE_HASHES, TILE_WIDTH, Tree, TreeError, TreeReader};
 
 /// How many records go from thread to thread at once.
 const CHUNK_RECORDS: usize = 1_024;
@@ -40,6 +41,21 @@ pub enum ReplayError {
     /// The store does not give a record.
     #[error("the ledger cannot be replayed; restore the data folder from a backup")]
     Read(#[from] ReadError),
+    /// The hashes of the tree cannot be read or written.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// Records were moved away that are needed, because no snapshot reaches beyond them.
+    #[error(
+        "the records up to {position} were archived, and no snapshot of this version stands behind them; \
+         move their segments back to {} for one start",
+        folder.display()
+    )]
+    Archived {
+        /// The last record that was moved away.
+        position: Position,
+        /// Where the segments belong.
+        folder: PathBuf,
+    },
     /// The bytes of a record are not understood.
     #[error(
         "the ledger cannot be replayed at {position}, in {}; restore the data folder from a backup, \
@@ -69,17 +85,15 @@ pub enum ReplayError {
 }
 
 impl ReplayError {
-    /// The position and the file that it is about.
-    pub fn place(&self) -> (Position, &Path) {
+    /// The position and the file that it is about, as far as there is one.
+    pub fn place(&self) -> Option<(Position, &Path)> {
         match self {
-            Self::Read(
-                ReadError::Missing { position, path }
-                | ReadError::Damaged { position, path }
-                | ReadError::Io { position, path, .. }
-                | ReadError::Panicked { position, path },
-            )
-            | Self::Record { position, path, .. }
-            | Self::NotApplicable { position, path } => (*position, path),
+            Self::Read(error) => Some(error.place()),
+            Self::Archived { position, folder } => Some((position.next(), folder)),
+            Self::Record { position, path, .. } | Self::NotApplicable { position, path } => {
+                Some((*position, path))
+            }
+            Self::Tree(_) => None,
         }
     }
 }
@@ -104,23 +118,26 @@ pub(crate) struct Source<'a, S> {
     pub(crate) path: &'a Path,
     pub(crate) persons: &'a Persons,
     pub(crate) depth: Depth,
+    /// Where the hashes lie of records that were moved away.
+    pub(crate) archived: Option<&'a TreeReader>,
 }
 
 /// What came out of a replay.
 pub(crate) struct Replayed {
     pub(crate) folded: Folded,
-    /// The root at the position that was asked for.
-    pub(crate) root_at_mark: Hash,
+    /// The root at each position that was asked for; of an empty tree for one beyond the end.
+    pub(crate) roots_at_marks: Vec<Hash>,
     /// The position of the snapshot that was used, if one was.
     pub(crate) snapshot: Option<Position>,
 }
 
-/// Replays all records. `snapshot` spares the decoding of those before it, if it holds; `mark` is the
-/// position whose root is wanted. `visit` sees the head of every record, once.
+/// Replays all records. `snapshot` spares the decoding of those before it, if it holds; `marks` are the
+/// positions whose roots are wanted. `visit` sees the head of every record, once, `tree` its leaf.
 pub(crate) fn replay<S: ReadStore>(
     source: &Source<'_, S>,
     snapshot: Option<Folded>,
-    mark: Position,
+    marks: &[Position],
+    mut tree: Option<&mut Tree>,
     visit: &mut dyn FnMut(&RecordHead),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Replayed, ReplayError> {
@@ -140,7 +157,16 @@ pub(crate) fn replay<S: ReadStore>(
     });
     if let Some(snapshot) = snapshot {
         let position = snapshot.position();
-        if let Some(replayed) = pass(source, Some(snapshot), mark, &mut visit_once, progress)? {
+        let tree = tree.as_deref_mut();
+        let replayed = pass(
+            source,
+            Some(snapshot),
+            marks,
+            tree,
+            &mut visit_once,
+            progress,
+        )?;
+        if let Some(replayed) = replayed {
             return Ok(replayed);
         }
         tracing::warn!(
@@ -148,7 +174,7 @@ pub(crate) fn replay<S: ReadStore>(
             "a snapshot is not of this ledger: its Merkle root is another; all is replayed"
         );
     }
-    pass(source, None, mark, &mut visit_once, progress)
+    pass(source, None, marks, tree, &mut visit_once, progress)
         .map(|replayed| replayed.expect("without a snapshot none can differ"))
 }
 
@@ -156,31 +182,56 @@ pub(crate) fn replay<S: ReadStore>(
 fn pass<S: ReadStore>(
     source: &Source<'_, S>,
     snapshot: Option<Folded>,
-    mark: Position,
+    marks: &[Position],
+    mut tree: Option<&mut Tree>,
     visit: &mut dyn FnMut(&RecordHead),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Option<Replayed>, ReplayError> {
-    let last = source.store.last();
+    let (last, archived) = (source.store.last(), source.store.archived());
     let Folded {
         mut directory,
         frontier: expected,
     } = snapshot.unwrap_or_default();
     let known = Position::new(expected.size());
+    if known < archived {
+        return Err(ReplayError::Archived {
+            position: archived,
+            folder: source.path.to_owned(),
+        });
+    }
     let mut frontier = Frontier::new();
-    let mut root_at_mark = EMPTY_ROOT;
+    let mut roots_at_marks = vec![EMPTY_ROOT; marks.len()];
+    let mut grow = |frontier: &mut Frontier, leaf: Hash| {
+        frontier.append(leaf);
+        for (mark, root) in marks.iter().zip(&mut roots_at_marks) {
+            if mark.get() == frontier.size() {
+                *root = frontier.root();
+            }
+        }
+        match &mut tree {
+            // A second run brings the same leaves again.
+            Some(tree) if tree.size() < frontier.size() => tree.append(leaf),
+            _ => Ok(()),
+        }
+    };
+    if let Some(hashes) = source.archived {
+        for leaf in archived_leaves(hashes, archived) {
+            grow(&mut frontier, leaf?)?;
+        }
+        if archived > Position::ZERO && archived == known && frontier != expected {
+            return Ok(None);
+        }
+    }
 
-    thread::scope(|scope| {
+    let done = thread::scope(|scope| {
         let (sender, chunks) = sync_channel(CHUNKS_WAITING);
         let store = source.store.clone();
-        scope.spawn(move || read_ahead(&store, last, &sender));
+        scope.spawn(move || read_ahead(&store, archived.next(), last, &sender));
         // Returning drops the receiver, and with it the other thread ends.
         for chunk in chunks {
             for (entry, leaf) in &chunk.entries {
                 let position = entry.position();
-                frontier.append(*leaf);
-                if position == mark {
-                    root_at_mark = frontier.root();
-                }
+                grow(&mut frontier, *leaf)?;
                 if position <= known {
                     let parsed = parse(source, entry)?;
                     visit(&parsed.head());
@@ -199,17 +250,31 @@ fn pass<S: ReadStore>(
                 total_estimate: last.get(),
             });
         }
-        Ok(Some(()))
-    })
-    .map(|done| {
-        done.map(|()| Replayed {
-            folded: Folded {
-                directory,
-                frontier,
-            },
-            root_at_mark,
-            snapshot: (known > Position::ZERO).then_some(known),
-        })
+        Ok::<_, ReplayError>(Some(()))
+    })?;
+    Ok(done.map(|()| Replayed {
+        folded: Folded {
+            directory,
+            frontier,
+        },
+        roots_at_marks,
+        snapshot: (known > Position::ZERO).then_some(known),
+    }))
+}
+
+/// The leaves of the records that were moved away. Whether they are the right ones shows at the end, by the
+/// root over all.
+fn archived_leaves(
+    hashes: &TreeReader,
+    archived: Position,
+) -> impl Iterator<Item = Result<Hash, TreeError>> {
+    let tiles = (0..archived.get()).step_by(TILE_WIDTH);
+    tiles.flat_map(move |first| {
+        let count = TILE_HASHES.min(archived.get() - first);
+        match hashes.hashes(0, first, count) {
+            Ok(leaves) => leaves.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        }
     })
 }
 
@@ -219,8 +284,13 @@ struct Chunk {
     failure: Option<ReadError>,
 }
 
-fn read_ahead<S: ReadStore>(store: &S, last: Position, chunks: &SyncSender<Chunk>) {
-    let mut range = store.range(Position::ZERO.next(), last);
+fn read_ahead<S: ReadStore>(
+    store: &S,
+    first: Position,
+    last: Position,
+    chunks: &SyncSender<Chunk>,
+) {
+    let mut range = store.range(first, last);
     loop {
         let mut chunk = Chunk {
             entries: Vec::with_capacity(CHUNK_RECORDS),

@@ -41,6 +41,9 @@ const BLOBS_FOLDER: &str = "blobs";
 const RELEASE_TRIES: u32 = 2_000;
 const RELEASE_PAUSE: Duration = Duration::from_millis(1);
 
+/// How many values are looked up and taken out in one go.
+const REMOVED_AT_ONCE: usize = 256;
+
 /// sled, for the one who writes.
 pub struct SledEngine {
     view: SledView,
@@ -224,6 +227,35 @@ impl SledView {
                 "the store is closed",
             ))
         })
+    }
+}
+
+impl SledView {
+    /// The first position that sled still holds.
+    #[cfg(test)]
+    pub(crate) fn first_position(&self) -> Option<u64> {
+        let first = self.scan([0; 8], [0xff; 8]).next()?;
+        let (key, _) = first.ok()?;
+        key.as_slice().try_into().map(u64::from_be_bytes).ok()
+    }
+
+    /// Takes out the values up to this key, which were sealed elsewhere. A death amid it leaves some of them: they are taken out by the next start.
+    pub(crate) fn remove_up_to(&self, to: [u8; 8]) -> Result<(), ScanError> {
+        loop {
+            let keys: Vec<_> = self
+                .scan([0; 8], to)
+                .take(REMOVED_AT_ONCE)
+                .map(|found| found.map(|(key, _)| key))
+                .collect::<Result<_, _>>()?;
+            if keys.is_empty() {
+                return Ok(());
+            }
+            for key in keys {
+                self.with(|db| caught(|| db.remove(key.as_slice())))??;
+            }
+            // The committer shares the log with us; it comes first.
+            thread::yield_now();
+        }
     }
 }
 

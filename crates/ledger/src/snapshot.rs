@@ -309,6 +309,7 @@ impl<S: ReadStore> SnapshotMaker<S> {
             path: &self.path,
             persons: &self.persons,
             depth: Depth::State,
+            archived: None,
         };
         let last = self.store.last();
         let base = self

@@ -12,6 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use keyledger_domain::Position;
 use thiserror::Error;
 
+use crate::segment::{SegmentError, SegmentRange};
+use crate::segments::Segments;
+
 /// The most bytes a record may have: tiles write its length in 16 bits (C2SP tlog-tiles).
 pub const RECORD_BYTES_MAX: usize = 65_535;
 
@@ -54,8 +57,13 @@ impl StoredEntry {
         &self.value.as_slice()[self.record_end..]
     }
 
+    /// Record and side as they lie in a store or a segment.
+    pub(crate) fn value(&self) -> &[u8] {
+        self.value.as_slice()
+    }
+
     /// `None` if the value is of an unknown format or shorter than its record.
-    fn decode(position: Position, value: StoredBytes) -> Option<Self> {
+    pub(crate) fn decode(position: Position, value: StoredBytes) -> Option<Self> {
         let [VALUE_FORMAT, length @ ..] = value.as_slice().first_chunk::<VALUE_HEADER_BYTES>()?
         else {
             return None;
@@ -257,6 +265,25 @@ pub enum ReadError {
         /// What the engine said.
         source: io::Error,
     },
+    /// It was sealed, and its segment does not give it.
+    #[error("record {position} cannot be read from its segment")]
+    Segment {
+        /// Its position.
+        position: Position,
+        /// What is wrong with the segment.
+        source: SegmentError,
+    },
+    /// Its segment was moved away.
+    #[error(
+        "record {position} was archived; move its segment back to {} to read it",
+        folder.display()
+    )]
+    Archived {
+        /// Its position.
+        position: Position,
+        /// The folder of the segments.
+        folder: PathBuf,
+    },
     /// The engine panicked over it, which is how sled meets damaged pages.
     #[error("record {position} cannot be read: the storage engine broke over {}", path.display())]
     Panicked {
@@ -268,6 +295,18 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// The position and the file that it is about.
+    pub fn place(&self) -> (Position, &Path) {
+        match self {
+            Self::Missing { position, path }
+            | Self::Damaged { position, path }
+            | Self::Io { position, path, .. }
+            | Self::Panicked { position, path } => (*position, path),
+            Self::Segment { position, source } => (*position, source.path()),
+            Self::Archived { position, folder } => (*position, folder),
+        }
+    }
+
     fn of(error: ScanError, position: Position, path: &Path) -> Self {
         let path = path.to_owned();
         match error {
@@ -319,11 +358,16 @@ pub trait ReadStore: Clone + Send + Sync {
 
     /// The last durable position.
     fn last(&self) -> Position;
+
+    /// The last record that was moved away, and can be read by nobody here.
+    fn archived(&self) -> Position;
 }
 
 /// A store over an engine: the one writer.
 pub struct Store<E: Engine> {
     pub(crate) engine: E,
+    /// What has left the engine.
+    segments: Segments,
     /// Shared with the readers; raised only when what it counts is synced.
     last: Arc<AtomicU64>,
     reserve_bytes: u64,
@@ -332,11 +376,13 @@ pub struct Store<E: Engine> {
 }
 
 impl<E: Engine> Store<E> {
-    /// A store whose last durable record is `last`, and which leaves `reserve_bytes` of the disk free.
-    pub fn new(engine: E, last: Position, reserve_bytes: u64) -> Self {
+    /// A store whose last durable record is `last`, whose first ones are in these segments, and which
+    /// leaves `reserve_bytes` of the disk free.
+    pub fn new(engine: E, segments: Segments, last: Position, reserve_bytes: u64) -> Self {
         let last = Arc::new(AtomicU64::new(last.get()));
         Self {
             engine,
+            segments,
             last,
             reserve_bytes,
             failed: false,
@@ -348,6 +394,7 @@ impl<E: Engine> Store<E> {
     pub fn reader(&self) -> StoreReader<E::View> {
         StoreReader {
             view: self.engine.view(),
+            segments: self.segments.clone(),
             last: Arc::clone(&self.last),
         }
     }
@@ -448,25 +495,55 @@ impl<E: Engine> AppendStore for Store<E> {
     }
 }
 
-/// A store, for reading.
+/// A store, for reading: its segments, and the end of the ledger that is not sealed yet.
 #[derive(Clone)]
 pub struct StoreReader<V> {
     view: V,
+    segments: Segments,
     last: Arc<AtomicU64>,
+}
+
+impl<V: View> StoreReader<V> {
+    /// The engine, for the one who seals.
+    pub(crate) const fn view(&self) -> &V {
+        &self.view
+    }
+
+    /// The segments.
+    pub const fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    fn sealed(&self, position: Position) -> Result<StoredEntry, ReadError> {
+        let read = self.segments.get(position);
+        read.map_err(|source| ReadError::Segment { position, source })?
+            .ok_or_else(|| self.archived_at(position))
+    }
+
+    fn archived_at(&self, position: Position) -> ReadError {
+        ReadError::Archived {
+            position,
+            folder: self.segments.folder().to_owned(),
+        }
+    }
+
+    fn missing(&self, position: Position) -> ReadError {
+        ReadError::Missing {
+            position,
+            path: self.view.path().to_owned(),
+        }
+    }
 }
 
 impl<V: View> ReadStore for StoreReader<V> {
     type Range = Range<V>;
 
     fn range(&self, from: Position, to: Position) -> Range<V> {
-        let from = from.max(Position::ZERO.next());
-        let to = to.min(self.last());
-        let scan = (from <= to).then(|| self.view.scan(key_of(from), key_of(to)));
         Range {
-            scan,
-            view: self.view.clone(),
-            next: from,
-            to,
+            reader: self.clone(),
+            part: Part::None,
+            next: from.max(Position::ZERO.next()),
+            to: to.min(self.last()),
         }
     }
 
@@ -474,58 +551,112 @@ impl<V: View> ReadStore for StoreReader<V> {
         if position == Position::ZERO || position > self.last() {
             return Ok(None);
         }
+        if position <= self.segments.last() {
+            return self.sealed(position).map(Some);
+        }
         let path = self.view.path();
         let value = self
             .view
             .get(key_of(position))
-            .map_err(|error| ReadError::of(error, position, path))?
-            .ok_or_else(|| ReadError::Missing {
-                position,
-                path: path.to_owned(),
-            })?;
-        StoredEntry::decode(position, value)
-            .map(Some)
-            .ok_or_else(|| ReadError::Damaged {
-                position,
-                path: path.to_owned(),
-            })
+            .map_err(|error| ReadError::of(error, position, path))?;
+        match value {
+            Some(value) => StoredEntry::decode(position, value)
+                .map(Some)
+                .ok_or_else(|| ReadError::Damaged {
+                    position,
+                    path: path.to_owned(),
+                }),
+            // It was sealed and taken out of the engine since we asked.
+            None if position <= self.segments.last() => self.sealed(position).map(Some),
+            None => Err(self.missing(position)),
+        }
     }
 
     fn last(&self) -> Position {
         Position::new(self.last.load(Ordering::Acquire))
     }
+
+    fn archived(&self) -> Position {
+        self.segments.archived()
+    }
 }
 
 /// The records of a range in order (see [`ReadStore::range`]).
 pub struct Range<V: View> {
-    /// `None` once the end or an error was given.
-    scan: Option<V::Scan>,
-    view: V,
+    reader: StoreReader<V>,
+    part: Part<V>,
     next: Position,
     to: Position,
 }
 
+/// Where the next record of a range comes from.
+enum Part<V: View> {
+    /// It is looked for.
+    None,
+    Segment(SegmentRange),
+    Engine(V::Scan),
+    /// The end or an error was given.
+    Ended,
+}
+
 impl<V: View> Range<V> {
-    fn read(&self, found: Option<<V::Scan as Iterator>::Item>) -> Result<StoredEntry, ReadError> {
+    /// The next record, from whatever holds it now.
+    fn read(&mut self) -> Result<StoredEntry, ReadError> {
         let position = self.next;
-        let path = || self.view.path().to_owned();
+        loop {
+            match &mut self.part {
+                Part::Segment(range) => {
+                    if let Some(entry) = range.next() {
+                        return entry.map_err(|source| ReadError::Segment { position, source });
+                    }
+                    self.part = Part::None;
+                }
+                Part::Engine(scan) => {
+                    let found = scan.next();
+                    let is_next =
+                        matches!(&found, Some(Ok((key, _))) if key.as_slice() == key_of(position));
+                    // It was sealed and taken out of the engine while we read.
+                    if !is_next && position <= self.reader.segments.last() {
+                        self.part = Part::None;
+                        continue;
+                    }
+                    return self.entry_of(found);
+                }
+                Part::None => self.part = self.part_at(position)?,
+                Part::Ended => return Err(self.reader.missing(position)),
+            }
+        }
+    }
+
+    fn part_at(&self, position: Position) -> Result<Part<V>, ReadError> {
+        let segments = &self.reader.segments;
+        if position > segments.last() {
+            let scan = self.reader.view.scan(key_of(position), key_of(self.to));
+            return Ok(Part::Engine(scan));
+        }
+        let range = segments.range(position, self.to);
+        range
+            .map_err(|source| ReadError::Segment { position, source })?
+            .map(Part::Segment)
+            .ok_or_else(|| self.reader.archived_at(position))
+    }
+
+    fn entry_of(
+        &self,
+        found: Option<<V::Scan as Iterator>::Item>,
+    ) -> Result<StoredEntry, ReadError> {
+        let position = self.next;
+        let path = self.reader.view.path();
         let Some(found) = found else {
-            return Err(ReadError::Missing {
-                position,
-                path: path(),
-            });
+            return Err(self.reader.missing(position));
         };
-        let (key, value) =
-            found.map_err(|error| ReadError::of(error, position, self.view.path()))?;
+        let (key, value) = found.map_err(|error| ReadError::of(error, position, path))?;
         if key.as_slice() != key_of(position) {
-            return Err(ReadError::Missing {
-                position,
-                path: path(),
-            });
+            return Err(self.reader.missing(position));
         }
         StoredEntry::decode(position, value).ok_or_else(|| ReadError::Damaged {
             position,
-            path: path(),
+            path: path.to_owned(),
         })
     }
 }
@@ -534,10 +665,14 @@ impl<V: View> Iterator for Range<V> {
     type Item = Result<StoredEntry, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let found = self.scan.as_mut()?.next();
-        let entry = self.read(found);
+        if matches!(self.part, Part::Ended) || self.next > self.to {
+            // What reads is let go at once: a store that is being read cannot be closed.
+            self.part = Part::Ended;
+            return None;
+        }
+        let entry = self.read();
         if entry.is_err() || self.next >= self.to {
-            self.scan = None;
+            self.part = Part::Ended;
         }
         self.next = self.next.next();
         Some(entry)

@@ -10,17 +10,23 @@ use keyledger_domain::{Position, Timestamp};
 use thiserror::Error;
 
 use crate::aside;
+use crate::checkpoint::{Checkpoint, NotACheckpoint};
 use crate::files;
 use crate::folder::{FolderError, open_without_head};
 use crate::head::{Head, HeadError, HeadFile};
 use crate::key_file::{MasterKey, Purpose};
-use crate::merkle::Hash;
+use crate::ledger::ORIGIN_DEFAULT;
+use crate::merkle::{EMPTY_ROOT, Hash};
+use crate::note::VerifierKey;
 use crate::opening::{OpenError, StoreSettings};
 use crate::paths::Paths;
+use crate::publisher;
 use crate::record::{Depth, Persons};
 use crate::replay::{Progress, ReplayError, Source, replay};
 use crate::sled_store::SledStore;
+use crate::snapshot::Snapshots;
 use crate::store::ReadStore as _;
+use crate::tree::{Tree, TreeError, TreeReader};
 
 const COPY: &str = "verify.tmp";
 
@@ -31,6 +37,8 @@ pub struct Verified {
     pub size: u64,
     /// The Merkle root over all of them.
     pub root: Hash,
+    /// How many of them the last checkpoint vouches for that the folder keeps; 0 if it keeps none.
+    pub checkpoint_size: u64,
     /// When the last of them was decided.
     pub last_record_at: Timestamp,
 }
@@ -68,6 +76,32 @@ pub enum DamageFound {
         /// The root in the head.
         expected: Hash,
     },
+    /// The records are others than a checkpoint vouches for, or too few.
+    #[error(
+        "the checkpoint of {size} records has the root {expected}, the records there have {found}"
+    )]
+    NotExtended {
+        /// The size in the checkpoint.
+        size: u64,
+        /// The root over as many records; of nothing, if there are fewer.
+        found: Hash,
+        /// The root that was signed.
+        expected: Hash,
+    },
+    /// The checkpoint that the folder keeps is none of this log.
+    #[error("the checkpoint that the folder keeps is none of this log")]
+    Checkpoint(#[from] NotACheckpoint),
+    /// The hashes of the tree are not those of the records. The next start writes them again.
+    #[error(
+        "{wrong} hashes are not those of the records, {too_many} are too many; remove the folder `tree`, the next \
+         start makes it again"
+    )]
+    Tree {
+        /// How many differ.
+        wrong: u64,
+        /// How many lie behind the last.
+        too_many: u64,
+    },
     /// The head is.
     #[error(transparent)]
     Head(#[from] HeadError),
@@ -87,6 +121,9 @@ pub enum VerifyError {
         /// What the system said.
         source: io::Error,
     },
+    /// The checkpoint that it was to be compared with is none of this log.
+    #[error("the checkpoint to compare with cannot be used")]
+    KnownCheckpoint(#[source] NotACheckpoint),
     /// The ledger is damaged.
     #[error(transparent)]
     Damaged(Box<Damage>),
@@ -120,10 +157,10 @@ pub enum ResealError {
     /// The head could not be written.
     #[error(transparent)]
     Head(#[from] HeadError),
-    /// The old head could not be removed.
-    #[error("the head {} cannot be replaced", path.display())]
+    /// The old head or checkpoint could not be removed.
+    #[error("{} cannot be replaced", path.display())]
     Io {
-        /// The head.
+        /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -135,11 +172,39 @@ pub enum ResealError {
 ///
 /// # Errors
 /// See [`VerifyError`].
-pub fn verify(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Verified, VerifyError> {
+///
+/// `known` is a checkpoint from elsewhere, a signed note: the ledger must extend it too.
+pub fn verify(
+    folder: &Path,
+    known: Option<&str>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Verified, VerifyError> {
     let (folder, master_key, people) = open_without_head(folder)?;
     let paths = folder.paths();
     let head = read_head(paths, &master_key)?;
-    let rebuilt = rebuild(paths, &master_key, &head, &Persons::new(people), progress)?;
+    let key = verifier_of(&master_key);
+    let known = known.map(|note| Checkpoint::open_of_any_origin(note, &key));
+    let known = known.transpose().map_err(VerifyError::KnownCheckpoint)?;
+    let kept = publisher::kept_checkpoint(paths, &key)
+        .map_err(|source| VerifyError::Copy {
+            path: paths.checkpoint(),
+            source,
+        })?
+        .map_err(|error| Damage {
+            position: Position::ZERO.next(),
+            file: paths.checkpoint(),
+            source: error.into(),
+        })?;
+    let checkpoint_size = kept.as_ref().map_or(0, |kept| kept.size);
+    let marks: Vec<_> = kept.into_iter().chain(known).collect();
+    let rebuilt = rebuild(
+        paths,
+        &master_key,
+        &head,
+        &marks,
+        &Persons::new(people),
+        progress,
+    )?;
     if rebuilt.root_at_head != head.root {
         let source = DamageFound::RootDiffers {
             found: rebuilt.root_at_head,
@@ -147,7 +212,36 @@ pub fn verify(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Verif
         };
         return Err(damage(head.position, paths, source).into());
     }
-    Ok(rebuilt.whole)
+    for (checkpoint, found) in marks.iter().zip(rebuilt.roots_at_checkpoints) {
+        if checkpoint.root != found {
+            let source = DamageFound::NotExtended {
+                size: checkpoint.size,
+                found,
+                expected: checkpoint.root,
+            };
+            let position = Position::new(checkpoint.size.min(rebuilt.whole.size + 1));
+            return Err(damage(position, paths, source).into());
+        }
+    }
+    if let Some((wrong, too_many)) = rebuilt.tree_differs {
+        let damage = Damage {
+            position: Position::ZERO.next(),
+            file: paths.tree(),
+            source: DamageFound::Tree { wrong, too_many },
+        };
+        return Err(damage.into());
+    }
+    Ok(Verified {
+        checkpoint_size,
+        ..rebuilt.whole
+    })
+}
+
+/// The key under some name: checkpoints are compared under theirs.
+fn verifier_of(master_key: &MasterKey) -> VerifierKey {
+    publisher::signer(master_key, ORIGIN_DEFAULT)
+        .expect("this name is one")
+        .verifier()
 }
 
 /// The way out for an operator who accepts the records that are there although the head tells of others,
@@ -165,7 +259,7 @@ pub fn reseal(
     let paths = folder.paths();
     // Compared with the head of an empty ledger, any ledger is long enough.
     let persons = Persons::new(people);
-    let rebuilt = rebuild(paths, &master_key, &Head::EMPTY, &persons, progress)?;
+    let rebuilt = rebuild(paths, &master_key, &Head::EMPTY, &[], &persons, progress)?;
     let Verified {
         size, root: found, ..
     } = rebuilt.whole;
@@ -185,6 +279,17 @@ pub fn reseal(
             source,
         })?;
         HeadFile::create(&path, &key())?;
+    }
+    // It vouches for the history that is given up; whoever kept it will find that this one is another.
+    let checkpoint = paths.checkpoint();
+    match std::fs::rename(&checkpoint, paths.checkpoint_given_up()) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            return Err(ResealError::Io {
+                path: checkpoint,
+                source,
+            });
+        }
+        _ => {}
     }
     let db_bytes = paths.db().metadata().map_or(0, |metadata| metadata.len());
     // The witness is told too: the operator has said that the records are right, not the heads.
@@ -216,6 +321,9 @@ fn read_head(paths: &Paths, master_key: &MasterKey) -> Result<Head, VerifyError>
 struct Rebuilt {
     whole: Verified,
     root_at_head: Hash,
+    roots_at_checkpoints: Vec<Hash>,
+    /// How many of the tree's hashes are wrong, and how many too many.
+    tree_differs: Option<(u64, u64)>,
 }
 
 /// Replays a copy of the ledger, all of it, and removes the copy.
@@ -223,6 +331,7 @@ fn rebuild(
     paths: &Paths,
     master_key: &MasterKey,
     head: &Head,
+    checkpoints: &[Checkpoint],
     persons: &Persons,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Rebuilt, VerifyError> {
@@ -232,9 +341,17 @@ fn rebuild(
         source,
     };
     files::remove_folder_if_there(copy.root()).map_err(failed)?;
-    let rebuilt = make_copy(paths, &copy)
-        .map_err(failed)
-        .and_then(|()| replay_copy(paths, &copy, master_key, head, persons, progress));
+    let rebuilt = make_copy(paths, &copy).map_err(failed).and_then(|()| {
+        replay_copy(
+            paths,
+            &copy,
+            master_key,
+            head,
+            checkpoints,
+            persons,
+            progress,
+        )
+    });
     files::remove_folder_if_there(copy.root()).map_err(failed)?;
     rebuilt
 }
@@ -251,6 +368,14 @@ fn make_copy(paths: &Paths, copy: &Paths) -> io::Result<()> {
     if paths.manifest().try_exists()? {
         std::fs::copy(paths.manifest(), copy.manifest())?;
     }
+    for (folder, copy) in [
+        (paths.segments(), copy.segments()),
+        (paths.tree(), copy.tree()),
+    ] {
+        if folder.try_exists()? {
+            aside::share_folder(&folder, &copy)?;
+        }
+    }
     Ok(())
 }
 
@@ -259,6 +384,7 @@ fn replay_copy(
     copy: &Paths,
     master_key: &MasterKey,
     head: &Head,
+    checkpoints: &[Checkpoint],
     persons: &Persons,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Rebuilt, VerifyError> {
@@ -277,13 +403,37 @@ fn replay_copy(
         .map_err(|error| damage(place_of(&error, head.position), paths, error.into()))?;
     let reader = unproven.reader();
     let db = paths.db();
+    let tree_failed =
+        |error: TreeError| damage(head.position, paths, ReplayError::from(error).into());
+    let hashes = TreeReader::open(&copy.tree()).map_err(tree_failed)?;
+    let mut tree = Tree::open(&copy.tree()).map_err(tree_failed)?;
     let source = Source {
         store: &reader,
         path: &db,
         persons,
         depth: Depth::Everything,
+        archived: Some(&hashes),
     };
-    let replayed = replay(&source, None, head.position, &mut |_| {}, progress);
+    let marks: Vec<_> = [head.position]
+        .into_iter()
+        .chain(
+            checkpoints
+                .iter()
+                .map(|checkpoint| Position::new(checkpoint.size)),
+        )
+        .collect();
+    // What was moved away can be passed over only from a snapshot on.
+    let snapshot = (reader.archived() > Position::ZERO)
+        .then(|| Snapshots::new(paths, master_key).newest())
+        .flatten();
+    let replayed = replay(
+        &source,
+        snapshot,
+        &marks,
+        Some(&mut tree),
+        &mut |_| {},
+        progress,
+    );
     let size = reader.last().get();
     if let Err(error) = unproven.put_back() {
         tracing::warn!(
@@ -291,15 +441,39 @@ fn replay_copy(
             "the copy was not closed well"
         );
     }
-    let replayed = replayed.map_err(|error| damage(error.place().0, paths, error.into()))?;
+    let replayed = replayed.map_err(|error| {
+        let (position, file) = error.place().map_or_else(
+            || (head.position, paths.tree()),
+            |(position, path)| (position, real_file(path, paths, copy)),
+        );
+        Damage {
+            position,
+            file,
+            source: error.into(),
+        }
+    })?;
+    // A folder of an older version has none yet.
+    let has_tree = hashes.size().map_err(tree_failed)? > 0;
+    let too_many = tree.compare().map_err(tree_failed)?;
+    let differs = has_tree && (tree.mended() > 0 || too_many > 0);
+    let mut roots = replayed.roots_at_marks.into_iter();
     Ok(Rebuilt {
         whole: Verified {
             size,
             root: replayed.folded.frontier.root(),
+            checkpoint_size: 0,
             last_record_at: replayed.folded.directory.at(),
         },
-        root_at_head: replayed.root_at_mark,
+        root_at_head: roots.next().unwrap_or(EMPTY_ROOT),
+        roots_at_checkpoints: roots.collect(),
+        tree_differs: differs.then(|| (tree.mended(), too_many)),
     })
+}
+
+/// The file in the folder of which this is the copy.
+fn real_file(path: &Path, paths: &Paths, copy: &Paths) -> PathBuf {
+    path.strip_prefix(copy.root())
+        .map_or_else(|_| path.to_owned(), |within| paths.root().join(within))
 }
 
 fn damage(position: Position, paths: &Paths, source: DamageFound) -> Damage {
@@ -318,7 +492,10 @@ fn place_of(error: &OpenError, head: Position) -> Position {
         OpenError::NotAsStopped { position, .. }
         | OpenError::Panicked { position, .. }
         | OpenError::RootDiffers { position, .. } => *position,
-        OpenError::Io { .. }
+        OpenError::Segments(error) => error.position().unwrap_or(head),
+        OpenError::NotExtended { .. }
+        | OpenError::Checkpoint { .. }
+        | OpenError::Io { .. }
         | OpenError::Head(_)
         | OpenError::Engine { .. }
         | OpenError::Read(_) => head,

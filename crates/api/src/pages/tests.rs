@@ -14,7 +14,7 @@ use keyledger_domain::Timestamp;
 use keyledger_domain::session::SESSION_SECONDS;
 use keyledger_ledger::credits_store::CreditsBook;
 use keyledger_ledger::paths::Paths;
-use keyledger_ledger::{Clock, CommitterThread, Ledger, OpenOptions};
+use keyledger_ledger::{Clock, CommitterThread, Ledger, OpenOptions, Started};
 use ring::rand::SystemRandom;
 use serde_json::json;
 
@@ -81,11 +81,16 @@ impl World {
         let (reader, key_file) = (opened.reader.clone(), Arc::clone(&opened.key_file));
         let paths = Paths::new(&folder.path().join("data"));
         let (credits, _) = CreditsBook::open(&paths, &key_file).unwrap();
-        let (committer, thread) = opened.start(LookupsFeed(Arc::clone(&lookups))).unwrap();
+        let Started {
+            committer,
+            thread,
+            log,
+        } = opened.start(LookupsFeed(Arc::clone(&lookups))).unwrap();
         let app = App::new(Parts {
             committer,
             lookups,
             reader,
+            log,
             key_file,
             clock: Arc::<TestClock>::clone(&clock),
             rng,

@@ -7,11 +7,13 @@ mod filter;
 mod scan;
 mod view;
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use keyledger_domain::id::OrgId;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::{Authority, Directory, Position, Record, Target};
 use keyledger_ledger::ReadError;
+use keyledger_ledger::store::ReadError as StoreError;
 
 use crate::answer::Page;
 use crate::app::App;
@@ -148,8 +150,30 @@ impl Log {
     }
 }
 
-/// A record that was there at the start cannot be read: the fault is ours.
+/// The position that somebody names, if they may read the event there.
+///
+/// # Errors
+/// 403 without audit:read, 404 also for one that is not theirs to read, 503 when too many read already.
+pub(super) async fn require_event(
+    app: &web::Data<App>,
+    caller: &Caller,
+    position: &str,
+) -> Result<Position, Problem> {
+    let log = Log::of(app, &app.directory(), caller, None)?;
+    let position = position.parse().map_err(|_| Problem::not_found())?;
+    let position = Position::new(position);
+    read_records(app, move || log.one(position)).await?;
+    Ok(position)
+}
+
+/// A record that was there at the start cannot be read: the fault is ours, unless it was moved away.
 pub(super) fn unreadable(error: ReadError) -> Problem {
+    if let ReadError::Store(StoreError::Archived { position, .. }) = &error {
+        return Problem::new(
+            StatusCode::GONE,
+            format!("Record {position} was archived; the operator can move its segment back."),
+        );
+    }
     tracing::error!(
         error = &error as &dyn std::error::Error,
         "a record could not be read"

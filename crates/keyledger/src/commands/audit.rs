@@ -102,7 +102,7 @@ fn is_in_use(error: &(dyn std::error::Error + 'static)) -> bool {
 fn verify_folder(folder: &Folder) -> Outcome {
     let data_dir = data_dir_or_default(folder.data_dir.as_deref());
     let mut shown = ProgressShown::begin("Verifying the ledger");
-    let verified = verify::verify(&data_dir, &mut |progress| shown.show(progress));
+    let verified = verify::verify(&data_dir, None, &mut |progress| shown.show(progress));
     shown.end();
     let verified = verified?;
     say(format_args!("size {}", verified.size))?;

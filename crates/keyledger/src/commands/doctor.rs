@@ -197,7 +197,7 @@ fn look_at_store(
         return Ok(None);
     }
     let mut shown = ProgressShown::begin("Verifying the ledger");
-    let verified = verify::verify(paths.root(), &mut |progress| shown.show(progress));
+    let verified = verify::verify(paths.root(), None, &mut |progress| shown.show(progress));
     shown.end();
     match verified {
         Ok(verified) => {

@@ -123,15 +123,16 @@ impl World {
             path: std::path::Path::new("a disk"),
             persons: &self.persons,
             depth: Depth::State,
+            archived: None,
         };
         let (position, root) = self.head.lock().written;
         assert!(
             store.last() >= position,
             "the head is never ahead of the ledger"
         );
-        let replayed = replay(&source, None, position, &mut |_| {}, &mut |_| {});
+        let replayed = replay(&source, None, &[position], None, &mut |_| {}, &mut |_| {});
         let replayed = replayed.expect("replayed");
-        assert_eq!(replayed.root_at_mark, root, "the head's root");
+        assert_eq!(replayed.roots_at_marks, [root], "the head's root");
         replayed.folded
     }
 

@@ -62,7 +62,9 @@ impl Bench {
     /// A ledger with these steps in it, stopped well.
     fn with(submissions: &[Submission]) -> Self {
         let bench = Self::new();
-        let (committer, thread) = bench.open().opened.start(Seen::default()).expect("started");
+        let Started {
+            committer, thread, ..
+        } = bench.open().opened.start(Seen::default()).expect("started");
         for submission in submissions {
             committer
                 .submit_blocking(submission.clone())
@@ -98,7 +100,9 @@ fn what_was_committed_is_there_after_a_clean_stop_and_is_read_back() {
     check_opened(&open, 0);
     let reader = open.opened.reader.clone();
     let mut live = open.opened.directory.clone();
-    let (committer, thread) = open.opened.start(seen.clone()).expect("started");
+    let Started {
+        committer, thread, ..
+    } = open.opened.start(seen.clone()).expect("started");
     for submission in steps() {
         let answer = committer.submit_blocking(submission);
         let record = answer
@@ -136,7 +140,9 @@ fn what_was_committed_is_there_after_a_clean_stop_and_is_read_back() {
 #[test]
 fn the_files_of_a_ledger_that_died_open_to_the_same_state() {
     let bench = Bench::new();
-    let (committer, thread) = bench.open().opened.start(Seen::default()).expect("started");
+    let Started {
+        committer, thread, ..
+    } = bench.open().opened.start(Seen::default()).expect("started");
     for submission in steps() {
         committer.submit_blocking(submission).expect("committed");
     }
@@ -145,7 +151,7 @@ fn the_files_of_a_ledger_that_died_open_to_the_same_state() {
     copy_folder(&bench.folder(), &dead).expect("copied");
     thread.stop().expect("a clean stop");
 
-    let verified = verify(&dead, &mut |_| {}).expect("whole");
+    let verified = verify(&dead, None, &mut |_| {}).expect("whole");
     let died = Bench::try_open(&dead, 0).expect("it opens");
     check_opened(&died, steps().len());
     assert_eq!(died.opened.directory, bench.open().opened.directory);
@@ -186,7 +192,7 @@ fn a_folder_in_use_is_named() {
         OpenError::Folder(FolderError::FolderInUse { .. })
     ));
     assert!(matches!(
-        verify(&bench.folder(), &mut |_| {}),
+        verify(&bench.folder(), None, &mut |_| {}),
         Err(VerifyError::Folder(FolderError::FolderInUse { .. }))
     ));
     drop(open);
@@ -203,7 +209,7 @@ fn snapshot_files(bench: &Bench) -> Vec<PathBuf> {
 fn make_snapshot(bench: &Bench) {
     let before = snapshot_files(bench);
     let open = Bench::try_open(&bench.folder(), 1).expect("it opens");
-    let (_, thread) = open.opened.start(Seen::default()).expect("started");
+    let Started { thread, .. } = open.opened.start(Seen::default()).expect("started");
     for _ in 0..500 {
         if snapshot_files(bench) != before {
             break;
@@ -222,7 +228,9 @@ fn a_start_from_a_snapshot_gives_the_state_of_a_full_replay() {
     let open = bench.open();
     assert_eq!(open.opened.from_snapshot(), Some(Position::new(20)));
     check_opened(&open, 20);
-    let (committer, thread) = open.opened.start(Seen::default()).expect("started");
+    let Started {
+        committer, thread, ..
+    } = open.opened.start(Seen::default()).expect("started");
     for submission in &all[20..] {
         committer
             .submit_blocking(submission.clone())
@@ -333,8 +341,10 @@ fn a_ledger_cut_back_to_an_earlier_day_is_refused_and_can_be_resealed() {
     let bench = Bench::with(&all[..10]);
     let early = bench.root.path().join("early");
     copy_folder(&bench.folder(), &early).expect("copied");
-    let expected = verify(&early, &mut |_| {}).expect("whole").root;
-    let (committer, thread) = bench.open().opened.start(Seen::default()).expect("started");
+    let expected = verify(&early, None, &mut |_| {}).expect("whole").root;
+    let Started {
+        committer, thread, ..
+    } = bench.open().opened.start(Seen::default()).expect("started");
     for submission in &all[10..] {
         committer
             .submit_blocking(submission.clone())
@@ -348,7 +358,7 @@ fn a_ledger_cut_back_to_an_earlier_day_is_refused_and_can_be_resealed() {
 
     let error = Bench::try_open(&bench.folder(), 0).err().expect("refused");
     assert!(matches!(error, OpenError::Store(_)), "{error}");
-    let Err(VerifyError::Damaged(damage)) = verify(&bench.folder(), &mut |_| {}) else {
+    let Err(VerifyError::Damaged(damage)) = verify(&bench.folder(), None, &mut |_| {}) else {
         panic!("damage");
     };
     assert!(matches!(damage.source, DamageFound::Opening(_)));
@@ -374,10 +384,12 @@ fn a_ledger_cut_back_to_an_earlier_day_is_refused_and_can_be_resealed() {
 #[test]
 fn a_head_that_is_torn_can_be_resealed() {
     let bench = Bench::with(&steps()[..5]);
-    let expected = verify(&bench.folder(), &mut |_| {}).expect("whole").root;
+    let expected = verify(&bench.folder(), None, &mut |_| {})
+        .expect("whole")
+        .root;
     fs::write(bench.folder().join("head"), vec![0; 8_192]).expect("written");
     assert!(Bench::try_open(&bench.folder(), 0).is_err());
-    let Err(VerifyError::Damaged(damage)) = verify(&bench.folder(), &mut |_| {}) else {
+    let Err(VerifyError::Damaged(damage)) = verify(&bench.folder(), None, &mut |_| {}) else {
         panic!("damage");
     };
     assert!(matches!(damage.source, DamageFound::Head(_)));
@@ -389,7 +401,7 @@ fn a_head_that_is_torn_can_be_resealed() {
 fn a_check_changes_nothing_in_the_folder() {
     let bench = Bench::with(&steps()[..5]);
     let before = files_of(&bench.folder());
-    verify(&bench.folder(), &mut |_| {}).expect("whole");
+    verify(&bench.folder(), None, &mut |_| {}).expect("whole");
     assert_eq!(files_of(&bench.folder()), before);
 }
 
@@ -447,3 +459,5 @@ fn files_of(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files.sort();
     files
 }
+
+mod sealing;

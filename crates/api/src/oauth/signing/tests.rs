@@ -9,7 +9,7 @@ use keyledger_domain::event::Event;
 use keyledger_domain::signing::RetireSigningKey;
 use keyledger_ledger::credits_store::CreditsBook;
 use keyledger_ledger::paths::Paths;
-use keyledger_ledger::{Clock, CommitterThread, Ledger, OpenOptions};
+use keyledger_ledger::{Clock, CommitterThread, Ledger, OpenOptions, Started};
 
 use super::*;
 use crate::oauth::jwt::{BadJwt, Expected, verify_shown};
@@ -98,11 +98,16 @@ impl World {
         let lookups = Arc::new(Lookups::new(directory, EventIndex::default()));
         let (reader, key_file) = (opened.reader.clone(), Arc::clone(&opened.key_file));
         let (credits, _) = CreditsBook::open(&Paths::new(&data), &key_file).unwrap();
-        let (committer, thread) = opened.start(LookupsFeed(Arc::clone(&lookups))).unwrap();
+        let Started {
+            committer,
+            thread,
+            log,
+        } = opened.start(LookupsFeed(Arc::clone(&lookups))).unwrap();
         let app = App::new(Parts {
             committer,
             lookups,
             reader,
+            log,
             key_file,
             clock,
             rng,
