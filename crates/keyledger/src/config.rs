@@ -730,7 +730,7 @@ mod tests {
         let lines = sample.lines().filter_map(|line| line.strip_prefix("#: "));
         let all = lines.collect::<Vec<_>>().join("\n");
         toml::from_str::<File>(&all).unwrap();
-        assert_eq!(all.lines().count(), 25);
+        assert_eq!(all.lines().count(), 26);
     }
 
     #[test]
