@@ -54,6 +54,7 @@ fn operations_on_things(spec: &Value) -> Vec<Operation> {
     let things = BTreeMap::from([
         ("keys", handle),
         ("members", member.get("/v1/me").expect(200).string("id")),
+        ("users", member.get("/v1/me").expect(200).string("id")),
         ("services", made("services", "slug", &[])),
         ("teams", made("teams", "slug", &[])),
         ("entitlements", made("entitlements", "id", &["files:read"])),

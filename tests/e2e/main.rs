@@ -77,6 +77,9 @@ mod v1 {
     }
     mod scopes;
     mod signing_keys;
+    mod users {
+        mod erase;
+    }
     mod user {
         mod password;
         mod sessions;

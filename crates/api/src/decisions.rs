@@ -14,6 +14,8 @@ use core::fmt;
 use core::str::FromStr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use keyledger_domain::Actor;
+use keyledger_domain::id::UserId;
 use parking_lot::Mutex;
 
 pub(crate) use check::{Check, Denial, Standing};
@@ -116,6 +118,13 @@ impl Decisions {
         id
     }
 
+    /// Forgets what somebody was refused, and what was refused for keys of theirs: it says from where.
+    pub(crate) fn forget(&self, user: UserId) {
+        for place in [&self.callers, &self.strangers] {
+            place.lock().forget(Actor::User(user));
+        }
+    }
+
     /// The decision of this name, if it is still kept.
     pub(crate) fn find(&self, id: DecisionId) -> Option<Decision> {
         let found = |shelf: &Mutex<Shelf>| shelf.lock().find(id).cloned();
@@ -147,6 +156,17 @@ impl Shelf {
         }
         self.kept[self.oldest] = (id, decision);
         self.oldest = (self.oldest + 1) % self.capacity;
+    }
+
+    fn forget(&mut self, actor: Actor) {
+        let is_theirs = |decision: &Decision| {
+            let holder = decision.subject.key.map(|(_, holder)| holder.actor());
+            decision.subject.actor == actor || holder == Some(actor)
+        };
+        // In the order of their age again, so that the oldest goes first when it is full.
+        self.kept.rotate_left(self.oldest);
+        self.oldest = 0;
+        self.kept.retain(|(_, decision)| !is_theirs(decision));
     }
 
     /// Asked rarely, so that a walk along the shelf will do.

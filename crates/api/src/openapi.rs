@@ -18,9 +18,9 @@ use utoipa::{Modify, OpenApi};
 
 use crate::oauth::{introspect, metadata, revoke, token};
 use crate::routes::{
-    clients, consents, decisions, entitlements, events, health, hygiene, invitations, key_usage,
-    keys, leavers, log, me, members, org_limits, paths, policy, revocations, scopes, services,
-    set_up, signing_keys, teams, user, user_keys, user_sessions, user_tokens, workspaces,
+    clients, consents, decisions, entitlements, erasure, events, health, hygiene, invitations,
+    key_usage, keys, leavers, log, me, members, org_limits, paths, policy, revocations, scopes,
+    services, set_up, signing_keys, teams, user, user_keys, user_sessions, user_tokens, workspaces,
 };
 
 const JSON: &str = "application/json";
@@ -68,6 +68,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         members::change_member,
         members::delete_member,
         leavers::list_member_keys,
+        erasure::erase_person,
         invitations::list_invitations,
         invitations::delete_invitation,
         invitations::accept_invitation,

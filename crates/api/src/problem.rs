@@ -264,6 +264,7 @@ impl From<Refusal> for Problem {
             | Refusal::RotatedMeanwhile
             | Refusal::MemberNotDisabled
             | Refusal::KeyWorksElsewhere
+            | Refusal::MemberElsewhere
             | Refusal::OtherCount(_)
             | Refusal::TooLateToUndo
             | Refusal::PublicClient

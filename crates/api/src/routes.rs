@@ -10,6 +10,7 @@ pub mod clients;
 pub mod consents;
 pub mod decisions;
 pub mod entitlements;
+pub mod erasure;
 pub mod events;
 pub(crate) mod grant;
 pub mod health;
@@ -68,6 +69,7 @@ pub(crate) mod paths {
         MEMBERS,
         MEMBER,
         MEMBER_KEYS,
+        ERASURE,
         INVITATIONS,
         INVITATION,
         INVITATION_ACCEPT,
@@ -141,6 +143,7 @@ pub(crate) mod paths {
     pub(crate) const HYGIENE: Paths = &["/v1/orgs/{org}/hygiene"];
     pub(crate) const REVOCATIONS: Paths = &["/v1/orgs/{org}/revocations"];
     pub(crate) const REVOCATION_UNDO: Paths = &["/v1/orgs/{org}/revocations/{id}/undo"];
+    pub(crate) const ERASURE: Paths = &["/v1/users/{id}/erase"];
     pub(crate) const INVITATIONS: Paths = &["/v1/orgs/{org}/invitations"];
     pub(crate) const INVITATION: Paths = &["/v1/orgs/{org}/invitations/{id}"];
     pub(crate) const INVITATION_ACCEPT: Paths = &["/v1/invitations/accept"];
@@ -439,6 +442,7 @@ fn configure_oversight(config: &mut ServiceConfig) {
         .service(at(paths::LOG_ENTRIES).get(log::read_entries).done())
         .service(at(paths::LOG_TILE).get(log::read_tile).done())
         .service(at(paths::MEMBER_KEYS).get(leavers::list_member_keys).done())
+        .service(at(paths::ERASURE).post(erasure::erase_person).done())
         .service(
             at(paths::POLICY)
                 .get(policy::read_policy)

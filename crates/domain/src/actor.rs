@@ -77,7 +77,7 @@ impl<'de> Deserialize<'de> for Actor {
 }
 
 impl Actor {
-    /// Whose personal fields (source address, client) a record by this actor holds.
+    /// Who it is, if it is a person.
     pub fn person(self) -> PersonId {
         match self {
             Self::User(user) => user.into(),
@@ -190,6 +190,9 @@ impl FromStr for ClientName {
 pub struct Origin {
     /// Who acted.
     pub actor: Actor,
+    /// Whose address and client these are. It need not be who acted: the server notes from where a
+    /// person's key was used.
+    pub person: PersonId,
     /// The public id of the credential they showed, if it was one.
     pub credential: Option<CredentialId>,
     /// The request.
@@ -205,6 +208,7 @@ impl Origin {
     pub const fn system(request: RequestId) -> Self {
         Self {
             actor: Actor::System,
+            person: PersonId::NOBODY,
             credential: None,
             request,
             source: None,

@@ -11,6 +11,7 @@ use crate::consent::RevokeConsent;
 use crate::credits::ChangeCredits;
 use crate::directory::Directory;
 use crate::entitlement::{CreateEntitlement, RevokeEntitlement};
+use crate::erasure::ErasePerson;
 use crate::event::Event;
 use crate::key_use::NoteApiKeyUse;
 use crate::member::{
@@ -104,6 +105,7 @@ commands! {
     CreateSigningKey,
     RetireSigningKey,
     EndAllSessions,
+    ErasePerson,
 }
 
 /// Decides a command: what happens, nothing because it is so already, or why not.
@@ -184,5 +186,6 @@ pub fn decide(
         Command::CreateSigningKey(c) => directory.decide_create_signing_key(authority, c, now),
         Command::RetireSigningKey(c) => directory.decide_retire_signing_key(authority, c, now),
         Command::EndAllSessions(_) => directory.decide_end_all_sessions(authority),
+        Command::ErasePerson(c) => directory.decide_erase_person(authority, &c),
     }
 }

@@ -17,7 +17,7 @@ use crate::entitlement::Entitlement;
 use crate::event::{Event, Record};
 use crate::expiry::Expiring;
 use crate::id::{
-    ClientId, EntitlementId, InvitationId, KeyId, OrgId, ServiceId, SessionId, UserId,
+    ClientId, EntitlementId, InvitationId, KeyId, OrgId, PersonId, ServiceId, SessionId, UserId,
 };
 use crate::key_use::KeyUse;
 use crate::org::Org;
@@ -76,6 +76,10 @@ pub struct Directory {
     /// The first organisation of all: of whoever runs this server.
     pub(crate) operator_org: Option<OrgId>,
     pub(crate) signing_keys: BTreeMap<SigningKeyId, SigningKey>,
+    /// Every invitation that was ever sent to an address, as long as the address is known.
+    pub(crate) invited: HashMap<Email, BTreeSet<InvitationId>>,
+    /// Who was forgotten, and where the record of it stands.
+    pub(crate) erased: BTreeMap<PersonId, Position>,
 }
 
 impl Directory {
@@ -204,6 +208,7 @@ impl Directory {
             Event::SessionStarted(e) => self.orgs_of_actor(Actor::User(e.user)),
             Event::SessionEnded(e) => self.orgs_of_actor(Actor::User(e.user)),
             Event::AllSessionsEnded(e) => self.orgs_of_actor(Actor::User(e.user)),
+            Event::PersonErased(e) => self.orgs_of_erased(e.user),
             Event::ApiKeyFirstUsed(e) => self.orgs_of_api_key(e.id),
             Event::ApiKeyNetworkFirstSeen(e) => self.orgs_of_api_key(e.id),
             Event::OrgLimitsChanged(e) => vec![e.org],
@@ -235,6 +240,16 @@ impl Directory {
             Event::SigningKeyCreated(_) | Event::SigningKeyRetired(_) => {
                 self.operator_org().into_iter().collect()
             }
+        }
+    }
+
+    /// Of somebody who is in none, whoever runs the server is told.
+    fn orgs_of_erased(&self, user: UserId) -> Vec<OrgId> {
+        let orgs = self.orgs_of_actor(Actor::User(user));
+        if orgs.is_empty() {
+            self.operator_org().into_iter().collect()
+        } else {
+            orgs
         }
     }
 
@@ -297,6 +312,7 @@ impl Directory {
             Event::SessionStarted(e) => Target::Session(e.session),
             Event::SessionEnded(e) => Target::Session(e.session),
             Event::AllSessionsEnded(e) => Target::User(e.user),
+            Event::PersonErased(e) => Target::User(e.user),
             Event::ApiKeyFirstUsed(e) => of_api_key(e.id),
             Event::ApiKeyNetworkFirstSeen(e) => of_api_key(e.id),
             Event::OrgLimitsChanged(e) => Target::Organization(e.org),
@@ -373,6 +389,7 @@ impl Directory {
             Event::SessionStarted(e) => self.apply_session_started(e, at),
             Event::SessionEnded(e) => self.apply_session_ended(*e),
             Event::AllSessionsEnded(e) => self.apply_all_sessions_ended(*e, record),
+            Event::PersonErased(e) => self.apply_person_erased(e, record),
             Event::ApiKeyFirstUsed(e) => self.apply_api_key_first_used(*e),
             Event::ApiKeyNetworkFirstSeen(e) => self.apply_api_key_network_first_seen(*e),
             Event::OrgLimitsChanged(e) => self.apply_org_limits_changed(*e),

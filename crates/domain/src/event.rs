@@ -19,6 +19,7 @@ use crate::client::{
 use crate::consent::ConsentRevoked;
 use crate::credits::EntitlementCreditsChanged;
 use crate::entitlement::{EntitlementCreated, EntitlementRevoked};
+use crate::erasure::PersonErased;
 use crate::id::OrgId;
 use crate::key_use::{ApiKeyFirstUsed, ApiKeyNetworkFirstSeen};
 use crate::member::{
@@ -142,4 +143,5 @@ events! {
     SigningKeyCreated,
     SigningKeyRetired,
     AllSessionsEnded,
+    PersonErased,
 }

@@ -32,6 +32,7 @@ pub mod credits;
 pub mod digest;
 pub mod directory;
 pub mod entitlement;
+pub mod erasure;
 pub mod event;
 pub mod expiry;
 pub mod holders;

@@ -304,6 +304,7 @@ impl LossSearch {
             }
             // What apps had for them ended with both.
             Event::AllSessionsEnded(e) => self.holder_gone(|holder| holder.is_for(e.user)),
+            Event::PersonErased(e) => self.person_gone(e.user),
             Event::TeamCreated(e) => self.team_grants(e.org, e.team, &e.scopes),
             Event::TeamChanged(e) => self.team_grants(e.org, e.team, &e.scopes),
             Event::TeamDeleted(e) => self.team_grants(e.org, e.team, &Scopes::default()),
@@ -561,6 +562,20 @@ impl LossSearch {
             | Lack::Right { .. }
             | Lack::Role(_) => None,
         }
+    }
+
+    /// Somebody was forgotten: their keys, their password and their place in every organisation went.
+    fn person_gone(&self, user: UserId) -> Option<Effect> {
+        if self.is_user(user) && (self.lack == Lack::Password || self.lack == Lack::Active) {
+            return Some(Effect::Taken);
+        }
+        if self.is_user(user) && self.lack.minimum_role().is_some() {
+            return Some(Effect::Taken);
+        }
+        self.holder_gone(|holder| {
+            holder.is_for(user)
+                || matches!(holder, Holder::User { user: owner, .. } if owner == user)
+        })
     }
 
     fn holder_gone(&self, is_it: impl Fn(Holder) -> bool) -> Option<Effect> {

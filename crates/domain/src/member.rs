@@ -228,6 +228,7 @@ impl Directory {
         }
         if self.is_credential_taken(command.token)
             || org.invitations.contains_key(&command.invitation)
+            || self.erased.contains_key(&command.invitation.into())
         {
             return Err(Refusal::Taken(Field::CredentialId));
         }
@@ -394,6 +395,7 @@ impl Directory {
         self.org_mut(event.org)
             .invitations
             .insert(event.invitation, invitation);
+        self.note_invited(&event.email, event.invitation);
     }
 
     pub(crate) fn apply_invitation_accepted(&mut self, event: &InvitationAccepted, at: Timestamp) {
@@ -409,7 +411,7 @@ impl Directory {
         self.take_invitation(event.org, event.invitation);
     }
 
-    fn take_invitation(&mut self, org: OrgId, invitation: InvitationId) -> Invitation {
+    pub(crate) fn take_invitation(&mut self, org: OrgId, invitation: InvitationId) -> Invitation {
         let open = self.org_mut(org).invitations.remove(&invitation);
         let open = open.expect("an event names an open invitation");
         self.invitation_tokens.remove(&open.token);
@@ -422,13 +424,16 @@ impl Directory {
             .insert(event.user, event.role);
     }
 
-    /// Who came in or went out has no other invitation left to come in by.
+    /// Who came in or went out has no other invitation left to come in by. Of somebody who was erased
+    /// since, nobody can tell any more; the record of the erasure then ends them.
     fn end_invitations_of(&mut self, org: OrgId, user: UserId) {
-        let email = self.known_user(user).email.clone();
+        let Some(email) = self.known_user(user).email.known().cloned() else {
+            return;
+        };
         let open = &self.known_org(org).invitations;
         let same = open
             .iter()
-            .filter(|(_, invitation)| invitation.email == email);
+            .filter(|(_, invitation)| invitation.email.known() == Some(&email));
         let same: Vec<_> = same.map(|(id, _)| *id).collect();
         for invitation in same {
             self.take_invitation(org, invitation);
@@ -436,15 +441,20 @@ impl Directory {
     }
 
     pub(crate) fn apply_member_removed(&mut self, event: MemberRemoved) {
-        let org = self.org_mut(event.org);
-        org.members.remove(&event.user);
-        org.disabled.remove(&event.user);
-        for team in org.teams.values_mut() {
-            team.members.remove(&event.user);
-        }
+        self.take_member(event.org, event.user);
         self.user_mut(event.user).orgs.remove(&event.org);
         self.end_consents_in(event.org, event.user);
         self.end_sessions_if_shut_out(event.user);
         self.end_invitations_of(event.org, event.user);
+    }
+
+    /// Takes somebody out of an organisation and its teams.
+    pub(crate) fn take_member(&mut self, org: OrgId, user: UserId) {
+        let org = self.org_mut(org);
+        org.members.remove(&user);
+        org.disabled.remove(&user);
+        for team in org.teams.values_mut() {
+            team.members.remove(&user);
+        }
     }
 }

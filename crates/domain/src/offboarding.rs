@@ -151,10 +151,10 @@ impl Directory {
     }
 
     /// Whether this person may sign in: not where every organisation of theirs has switched them
-    /// off. Who is in none may, to follow an invitation.
+    /// off. Who is in none may, to follow an invitation; who was forgotten may not.
     pub fn may_sign_in(&self, id: UserId) -> bool {
         self.user(id)
-            .is_some_and(|user| user.orgs.is_empty() || self.is_active(id))
+            .is_some_and(|user| !user.is_erased() && (user.orgs.is_empty() || self.is_active(id)))
     }
 
     /// Whether a key is good at `now`: by itself, and by whose it is. One that is barred from every

@@ -113,6 +113,8 @@ pub enum Field {
     OverlapSeconds,
     /// `private_key_pem`
     PrivateKeyPem,
+    /// `confirm`
+    Confirm,
     /// An identifier, of a credential or of anything else; drawn by the server, so that a caller
     /// hardly ever sees this.
     CredentialId,
@@ -146,6 +148,7 @@ impl Field {
             Self::RefreshSeconds => "refresh_seconds",
             Self::OverlapSeconds => "overlap_seconds",
             Self::PrivateKeyPem => "private_key_pem",
+            Self::Confirm => "confirm",
             Self::CredentialId => "id",
         }
     }
@@ -209,6 +212,9 @@ pub enum Reason {
     /// No token of OAuth gives this.
     #[error("{0} can be given to a key, not to an OAuth client")]
     NotForOauth(Scope),
+    /// What cannot be undone is asked for twice.
+    #[error("must be the slug or the email address of the person")]
+    NotTheirName,
     /// Anybody could redeem a public client's code.
     #[error("is always required of a public client")]
     PublicNeedsPkce,
@@ -342,6 +348,11 @@ pub enum Refusal {
     /// wrong. Which, nobody is told. (403; RFC 6749 §5.2 `invalid_grant`)
     #[error("the code or token is not good, or not this client's")]
     InvalidGrant,
+    /// Organisations that the caller is not in answer for this person too. (409)
+    #[error(
+        "the person is in other organizations too; they can erase themselves, or leave those first"
+    )]
+    MemberElsewhere,
     /// No new secret waits for its first use. (409)
     #[error("there is no rotation that could be undone")]
     NoRotationToUndo,

@@ -38,6 +38,8 @@ pub struct User {
     pub own_token: Option<KeyId>,
     /// Their open browser sessions.
     pub sessions: BTreeSet<SessionId>,
+    /// When they were forgotten.
+    pub erased_at: Option<Timestamp>,
 }
 
 /// The account to be made for somebody new.
@@ -143,6 +145,7 @@ impl Directory {
             keys: BTreeMap::new(),
             own_token: None,
             sessions: BTreeSet::new(),
+            erased_at: None,
         };
         let before = self.users.insert(id, user);
         assert!(before.is_none(), "two users have the id {id}");

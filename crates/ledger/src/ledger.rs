@@ -23,6 +23,7 @@ use crate::merkle::{Frontier, Hash};
 use crate::note::{NotANote, NoteSigner};
 use crate::opening::{self, StopError, StoreSettings, Unproven};
 use crate::paths::Paths;
+use crate::person_keys::PersonKeyError;
 use crate::publisher::{self, PublicLog, Publisher};
 use crate::record::{self, Depth, Persons, RecordError, RecordHead};
 use crate::replay::{self, Progress, ReplayError, Replayed, Source};
@@ -110,6 +111,9 @@ pub enum OpenError {
     /// The head could not be written anew.
     #[error(transparent)]
     Head(#[from] HeadError),
+    /// The keys of erased persons could not be destroyed.
+    #[error(transparent)]
+    Persons(#[from] PersonKeyError),
     /// The system gave no file length or no thread.
     #[error("the ledger in {} could not be put to work", path.display())]
     System {
@@ -242,7 +246,7 @@ impl Ledger {
         } = OpenFolder::open_or_create(&options.folder, &*rng)?;
         let paths = folder.paths().clone();
         let persons = Arc::new(Persons::new(people));
-        let snapshots = Snapshots::new(&paths, &master_key);
+        let snapshots = Arc::new(Snapshots::new(&paths, &master_key));
         let settings = StoreSettings {
             reserve_bytes: options.reserve_bytes,
             copy_aside: options.copy_aside,
@@ -266,6 +270,7 @@ impl Ledger {
             tree,
         } = prove(unproven, &ground, visit, progress)?;
 
+        finish_erasures(&replayed.folded.directory, &persons, &snapshots)?;
         let db_bytes = store.db_bytes().map_err(|source| OpenError::System {
             path: paths.root().to_owned(),
             source,
@@ -298,6 +303,29 @@ impl Ledger {
             clock,
         })
     }
+}
+
+/// A death may have come between the record of an erasure and what it asks for; and an older file of
+/// personal keys may have been put back.
+fn finish_erasures(
+    directory: &Directory,
+    persons: &Persons,
+    snapshots: &Snapshots,
+) -> Result<(), OpenError> {
+    let finished = persons.erase(directory.erased())?;
+    if finished > 0 {
+        tracing::warn!(
+            finished,
+            "keys of erased persons were still there and have been destroyed"
+        );
+    }
+    let erasure = directory.last_erasure().unwrap_or(Position::ZERO);
+    snapshots
+        .forget_before(erasure)
+        .map_err(|source| OpenError::System {
+            path: snapshots.folder().to_owned(),
+            source,
+        })
 }
 
 /// A ledger whose records were replayed and found to be those that were written.
@@ -428,7 +456,7 @@ pub struct Opened {
     options: OpenOptions,
     signer: NoteSigner,
     tree: Tree,
-    snapshots: Snapshots,
+    snapshots: Arc<Snapshots>,
     store: SledStore,
     head: HeadFile,
     folder: DataFolder,
@@ -472,7 +500,7 @@ impl Opened {
             store: self.store.reader(),
             path: paths.db(),
             persons: Arc::clone(&self.persons),
-            snapshots: self.snapshots,
+            snapshots: Arc::clone(&self.snapshots),
             rng: Arc::clone(&self.rng),
         };
         let last = self.snapshot.unwrap_or(Position::ZERO);
@@ -496,6 +524,7 @@ impl Opened {
             persons: self.persons,
             rng: self.rng,
             clock: self.clock,
+            snapshots: Some(self.snapshots),
         };
         let (committer, thread) = committer::start(ground, Box::new(projection)).map_err(system)?;
         Ok(Started {

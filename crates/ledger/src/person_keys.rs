@@ -311,14 +311,17 @@ impl PersonKeys {
             bytes.extend_from_slice(&encode(KIND_KEY, first, person, &sealed));
             made.push((person, Kept::Sealed { slot, sealed }));
         }
-        self.write_durably(first, &bytes)?;
+        self.write_durably(&[(first, &bytes)])?;
         self.durable_slots += made.len() as u64;
         self.people.extend(made);
         Ok(())
     }
 
-    /// Destroys the key of a person for ever: the slot is overwritten in place and synced. Gives
-    /// whether there was one. The person never gets a key again.
+    /// Destroys the keys of persons for ever: their slots are overwritten in place and synced once.
+    /// Gives how many had one. They never get a key again.
+    ///
+    /// A death in between leaves some of them; the record of the erasure is there already, and the next
+    /// start destroys the rest.
     ///
     /// What this cannot reach: backups, and the old blocks of a drive or file system that writes
     /// elsewhere. There the wrapped key dies with the sealing key that wraps it, once that version is
@@ -326,16 +329,29 @@ impl PersonKeys {
     ///
     /// # Errors
     /// If the file cannot be written; after that nothing more is written to it.
-    pub fn destroy(&mut self, person: Pseudonym) -> Result<bool, PersonKeyError> {
-        let Some(Kept::Sealed { slot, .. }) = self.people.get(&person) else {
-            return Ok(false);
+    pub fn destroy(&mut self, persons: &[Pseudonym]) -> Result<usize, PersonKeyError> {
+        let slot_of = |person: &Pseudonym| match self.people.get(person) {
+            Some(Kept::Sealed { slot, .. }) => Some((*person, *slot)),
+            Some(Kept::Destroyed) | None => None,
         };
-        let slot = *slot;
+        let doomed: Vec<(Pseudonym, u64)> = persons.iter().filter_map(slot_of).collect();
+        if doomed.is_empty() {
+            return Ok(0);
+        }
         self.refuse_after_failure()?;
-        let wiped = encode(KIND_DESTROYED, self.durable_slots, person, &[]);
-        self.write_durably(slot, &wiped)?;
-        self.people.insert(person, Kept::Destroyed);
-        Ok(true)
+        let wiped: Vec<(u64, [u8; SLOT_BYTES])> = doomed
+            .iter()
+            .map(|(person, slot)| {
+                let wiped = encode(KIND_DESTROYED, self.durable_slots, *person, &[]);
+                (*slot, wiped)
+            })
+            .collect();
+        self.write_durably(&wiped)?;
+        let destroyed = doomed.len();
+        for (person, _) in doomed {
+            self.people.insert(person, Kept::Destroyed);
+        }
+        Ok(destroyed)
     }
 
     fn refuse_after_failure(&self) -> Result<(), PersonKeyError> {
@@ -347,9 +363,12 @@ impl PersonKeys {
         Ok(())
     }
 
-    fn write_durably(&mut self, slot: u64, bytes: &[u8]) -> Result<(), PersonKeyError> {
+    fn write_durably<B: AsRef<[u8]>>(&mut self, slots: &[(u64, B)]) -> Result<(), PersonKeyError> {
         let written = self.void_unfinished().and_then(|()| {
-            self.file.write_all_at(bytes, slot * SLOT_BYTES as u64)?;
+            for (slot, bytes) in slots {
+                let at = slot * SLOT_BYTES as u64;
+                self.file.write_all_at(bytes.as_ref(), at)?;
+            }
             self.file.sync_data()
         });
         // After a failed sync the kernel may have dropped the page: what is on the disk is unknown.
@@ -512,9 +531,9 @@ mod tests {
         keys.prepare(&[person(1), person(2)], &bench.rng)
             .expect("made");
         let before = fs::read(&bench.path).expect("it is read");
-        assert!(keys.destroy(person(1)).expect("it is destroyed"));
-        assert!(!keys.destroy(person(1)).expect("a repeat changes nothing"));
-        assert!(!keys.destroy(person(7)).expect("nobody to erase"));
+        assert_eq!(keys.destroy(&[person(1)]).expect("destroyed"), 1);
+        assert_eq!(keys.destroy(&[person(1)]).expect("a repeat"), 0);
+        assert_eq!(keys.destroy(&[person(7)]).expect("nobody to erase"), 0);
 
         let after = fs::read(&bench.path).expect("it is read");
         let sealed = SLOT_BYTES + SEALED_AT..SLOT_BYTES * 2 - CHECKSUM_BYTES;

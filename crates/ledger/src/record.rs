@@ -42,7 +42,7 @@ pub use crate::record::personal::Persons;
 use crate::key_file::NoRandomness;
 use crate::person_keys::PersonKeyError;
 use crate::record::form::Fault;
-use crate::record::head::{HEAD_REVISION, HeadV1};
+use crate::record::head::{HEAD_REVISION, HeadV2};
 pub(crate) use crate::record::personal::Depth;
 use crate::record::personal::{Measuring, Opening, Sealing};
 use crate::vault::UnsealError;
@@ -224,7 +224,7 @@ fn encode_with(record: &Record, seal: &mut dyn form::Seal) -> Result<Vec<u8>, En
     let mut bytes = Vec::with_capacity(256);
     bytes.extend_from_slice(&number.to_be_bytes());
     bytes.extend_from_slice(&[revision, HEAD_REVISION]);
-    form::append(&HeadV1::of(record, seal)?, &mut bytes)?;
+    form::append(&HeadV2::of(record, seal)?, &mut bytes)?;
     table::append_body(&record.event, record.origin.actor, seal, &mut bytes)?;
     Ok(bytes)
 }
@@ -235,7 +235,7 @@ pub(crate) struct Parsed<'a> {
     number: u16,
     revision: u8,
     event: &'static str,
-    head: HeadV1,
+    head: HeadV2,
     body: &'a [u8],
 }
 
@@ -249,10 +249,9 @@ impl<'a> Parsed<'a> {
         let [type_high, type_low, revision, head_revision] = *prefix;
         let number = u16::from_be_bytes([type_high, type_low]);
         let event = table::name_of(number).ok_or_else(|| fail(Fault::UnknownType(number)))?;
-        if head_revision != HEAD_REVISION {
-            return Err(fail(Fault::UnknownRevision(number, head_revision)));
-        }
-        let (head, body) = form::take::<HeadV1>(rest).map_err(fail)?;
+        let (head, body) = HeadV2::take(head_revision, rest)
+            .unwrap_or(Err(Fault::UnknownRevision(number, head_revision)))
+            .map_err(fail)?;
         let found = Position::new(head.position);
         if found != position {
             return Err(RecordError::Misplaced { position, found });

@@ -8,6 +8,7 @@ use keyledger_domain::api_key::{
 };
 use keyledger_domain::credits::{ChangeCredits, Grant, Refill};
 use keyledger_domain::entitlement::{CreateEntitlement, RevokeEntitlement};
+use keyledger_domain::erasure::ErasePerson;
 use keyledger_domain::id::{EntitlementId, KeyId, OrgId, RequestId, ServiceId, UserId};
 use keyledger_domain::key_use::{NetworkTag, NoteApiKeyUse};
 use keyledger_domain::member::{
@@ -549,6 +550,28 @@ pub(crate) fn steps() -> Vec<Submission> {
         step(who, command);
     }
     step(of(ada), EndAllSessions.into());
+    let dora = UserId::from_bytes([60; 16]);
+    let invite = InviteMember {
+        org,
+        invitation: keyledger_domain::id::InvitationId::from_bytes([61; 16]),
+        email: text("dora@example.com"),
+        role: Role::Member,
+        token: credential("Invite003"),
+        digest: digest(61),
+        expires_at: Timestamp::from_micros(4_000_000_000_000_000),
+    };
+    step(of(ada), invite.into());
+    let add = AddMember {
+        org,
+        role: Role::Member,
+        new: user(dora, "Dora"),
+    };
+    step(of(ada), add.into());
+    let erase = ErasePerson {
+        user: dora,
+        confirm: "dora@example.com".to_owned(),
+    };
+    step(of(ada), erase.into());
 
     let numbered = (1..).zip(steps);
     numbered

@@ -11,11 +11,17 @@
 //! ([`replay`](crate::replay)). Whatever is wrong with one: it is ignored with a warning.
 //!
 //! They are made by a replay of their own from the last one, on a thread of their own: nobody waits.
+//!
+//! **When a person is erased, all snapshots of before go** ([`Snapshots::forget_before`]): they would
+//! still tell of the person. Each is made unreadable in place before it is removed, because a removed file
+//! lies on the disk for a while.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -38,7 +44,7 @@ use crate::store::ReadStore;
 /// writes it (a field, its order, a variant), and whenever `apply` makes another state of the same
 /// records. Snapshots of other revisions are ignored, and the next start replays all. A test compares
 /// the golden snapshot and says so when it was forgotten.
-pub const SNAPSHOT_SCHEMA: u32 = 7;
+pub const SNAPSHOT_SCHEMA: u32 = 8;
 
 const MAGIC: &[u8; 8] = b"KLSNAP 1";
 const HEADER_BYTES: usize = 20;
@@ -72,6 +78,8 @@ pub(crate) enum SnapshotError {
 pub(crate) struct Snapshots {
     folder: PathBuf,
     key: LessSafeKey,
+    /// Where the last erasure stands that this process knows of: no snapshot of before may be there.
+    floor: AtomicU64,
 }
 
 impl Snapshots {
@@ -82,7 +90,12 @@ impl Snapshots {
         Self {
             folder: paths.snapshots(),
             key: LessSafeKey::new(key),
+            floor: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The newest that can be read; a warning for each that cannot.
@@ -158,12 +171,13 @@ impl Snapshots {
         if agrees { Ok(folded) } else { Err(damaged()) }
     }
 
-    /// Writes one and removes those that are too many. A death in between leaves the old ones.
+    /// Writes one and removes those that are too many; `None` if somebody was erased meanwhile who is
+    /// still in it. A death in between leaves the old ones.
     pub(crate) fn write(
         &self,
         folded: &Folded,
         rng: &dyn SecureRandom,
-    ) -> Result<PathBuf, SnapshotError> {
+    ) -> Result<Option<PathBuf>, SnapshotError> {
         let position = folded.position().get();
         let path = self.folder.join(format!("{position:020}.{EXTENSION}"));
         let io = |source| SnapshotError::Io {
@@ -195,8 +209,47 @@ impl Snapshots {
 
         files::make_folder(&self.folder).map_err(io)?;
         files::replace(&path, &bytes).map_err(io)?;
+        // Looked at now that the file is there: an erasure that raised the floor later finds it.
+        if position < self.floor.load(Ordering::SeqCst) {
+            wipe(&path).map_err(io)?;
+            return Ok(None);
+        }
         self.prune().map_err(io)?;
-        Ok(path)
+        Ok(Some(path))
+    }
+
+    /// Removes what was made of the records before an erasure, and lets none of it be written any more.
+    /// A death in between leaves some; the next start removes the rest.
+    pub(crate) fn forget_before(&self, erasure: Position) -> io::Result<()> {
+        // First: a snapshot that is being written now is either seen below, or sees this.
+        self.floor.fetch_max(erasure.get(), Ordering::SeqCst);
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        let mut removed = 0;
+        for entry in entries {
+            let path = entry?.path();
+            // What has no position in its name was left behind unfinished.
+            let position = path
+                .file_name()
+                .and_then(|name| name.to_str()?.split_once('.'));
+            let position = position.and_then(|(position, _)| position.parse().ok());
+            if position.is_none_or(|position: u64| position < erasure.get()) {
+                wipe(&path)?;
+                removed += 1;
+            }
+        }
+        if removed > 0 {
+            files::sync_folder(&self.folder)?;
+            tracing::info!(removed, "snapshots of before an erasure were removed");
+        }
+        Ok(())
+    }
+
+    /// Whether a snapshot at this position was removed because somebody was erased after it.
+    fn is_forgotten(&self, position: Position) -> bool {
+        position.get() < self.floor.load(Ordering::SeqCst)
     }
 
     /// Removes all: they turned out to be of another ledger, and none may be built upon.
@@ -213,6 +266,21 @@ impl Snapshots {
             files::remove_if_there(path)?;
         }
         Ok(())
+    }
+}
+
+/// Makes a snapshot unreadable in place, then removes it. Without its nonce nobody opens it, also not with
+/// the key.
+fn wipe(path: &Path) -> io::Result<()> {
+    let wiped = OpenOptions::new().write(true).open(path).and_then(|file| {
+        file.write_all_at(&[0; NONCE_LEN], HEADER_BYTES as u64)?;
+        file.sync_data()
+    });
+    match wiped {
+        // The one who was writing it has renamed or removed it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => files::remove_if_there(path),
     }
 }
 
@@ -273,13 +341,16 @@ pub(crate) struct SnapshotMaker<S> {
     pub(crate) store: S,
     pub(crate) path: PathBuf,
     pub(crate) persons: Arc<Persons>,
-    pub(crate) snapshots: Snapshots,
+    pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) rng: Arc<dyn SecureRandom + Send + Sync>,
 }
 
 impl<S: ReadStore> SnapshotMaker<S> {
     fn run(&self, mut last: Position, every: u64, stopped: &Receiver<()>) {
         loop {
+            if self.snapshots.is_forgotten(last) {
+                last = Position::ZERO;
+            }
             let behind = self.store.last().get().saturating_sub(last.get());
             if behind > every {
                 let mut is_wanted = || stopped.try_recv() == Err(TryRecvError::Empty);
@@ -320,8 +391,9 @@ impl<S: ReadStore> SnapshotMaker<S> {
         let Some(folded) = advance(&source, base, last, is_wanted)? else {
             return Ok(None);
         };
-        let path = self.snapshots.write(&folded, &*self.rng)?;
-        tracing::info!(position = %folded.position(), path = %path.display(), "a snapshot was made");
+        if let Some(path) = self.snapshots.write(&folded, &*self.rng)? {
+            tracing::info!(position = %folded.position(), path = %path.display(), "a snapshot was made");
+        }
         Ok(Some(folded.position()))
     }
 }

@@ -40,6 +40,7 @@ GET    /v1/orgs/{org}/members/{user}                  401 401   - 200 200 200 40
 PATCH  /v1/orgs/{org}/members/{user}                  401 401   - 403 200 200 404 403 403 403 403  {"role":"manager"}
 DELETE /v1/orgs/{org}/members/{user}                  401 401   - 403 204 204 404 403 403 403 403
 GET    /v1/orgs/{org}/members/{user}/keys             401 401   - 403 200 200 404 403 403 403 200
+POST   /v1/users/{id}/erase                           401 401   - 403 403 200 404 403 403 403 403  {"confirm":"$person"}
 GET    /v1/orgs/{org}/invitations                     401 401   - 200 200 200 404 200 403 403 200
 DELETE /v1/orgs/{org}/invitations/{id}                401 401   - 403 204 204 404 403 403 403 403
 POST   /v1/invitations/accept                         201 401   - 201 201 201 201 201 201 201 201  {"token":"$invitation","password":"$password"}

@@ -123,6 +123,7 @@ impl Things {
             ("$team", "teams"),
             ("$service", "services"),
             ("$member", "members"),
+            ("$person", "users"),
             ("$key", "whole keys"),
             ("$invitation", "invitation tokens"),
         ] {
@@ -202,6 +203,13 @@ fn make(board: &Board, caller: &Caller, kind: &str) -> String {
                 "password": format!("the long passphrase of {name}"), "role": "member" });
             let reply = owner.post("/v1/orgs/acme/members", &body).expect(201);
             reply.string("id")
+        }
+        // By a slug, which says at the same time that it is meant.
+        "users" => {
+            let body = json!({ "email": format!("{name}@example.com"),
+                "password": format!("the long passphrase of {name}"), "role": "member" });
+            let reply = owner.post("/v1/orgs/acme/members", &body).expect(201);
+            reply.string("slug")
         }
         "revocations" => {
             let body = json!({ "name": name });

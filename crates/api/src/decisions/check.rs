@@ -308,6 +308,7 @@ impl Failed {
             | Refusal::RedirectUriNotAllowed
             | Refusal::InvalidGrant
             | Refusal::TooManySigningKeys
+            | Refusal::MemberElsewhere
             | Refusal::NoRotationToUndo => Check::Unknown.into(),
         }
     }

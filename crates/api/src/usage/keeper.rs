@@ -10,7 +10,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use keyledger_domain::{CredentialId, Timestamp};
+use keyledger_domain::{CredentialId, Position, Timestamp};
 use keyledger_ledger::key_file::SubKey;
 use keyledger_ledger::usage_store::UsageStore;
 use keyledger_ledger::{Clock, Committer, NotCommitted};
@@ -76,6 +76,7 @@ impl UsageKeeper {
                 let mut keeping = Keeping {
                     parts,
                     failed: false,
+                    swept: None,
                 };
                 let mut flushes = 0_u32;
                 let mut pause = FLUSH_PAUSE;
@@ -83,7 +84,9 @@ impl UsageKeeper {
                     if flushes.is_multiple_of(FLUSHES_A_FOLD) {
                         keeping.fold();
                     }
-                    if flushes.is_multiple_of(FLUSHES_A_FOLD * FOLDS_A_SWEEP) {
+                    if flushes.is_multiple_of(FLUSHES_A_FOLD * FOLDS_A_SWEEP)
+                        || keeping.is_somebody_erased()
+                    {
                         keeping.sweep();
                     }
                     flushes = flushes.wrapping_add(1);
@@ -122,6 +125,8 @@ struct Keeping {
     parts: KeeperParts,
     /// Whether the store broke; it is said once, and tried no more: sled's errors stay.
     failed: bool,
+    /// The last erasure after which it was looked whose keys are to be forgotten.
+    swept: Option<Position>,
 }
 
 impl Keeping {
@@ -191,14 +196,22 @@ impl Keeping {
         self.with_store(|keeping, store| store.fold(keeping.parts.clock.now()));
     }
 
-    /// Forgets the keys that are long gone, and where those were used that are long idle.
+    fn is_somebody_erased(&self) -> bool {
+        self.parts.lookups.directory().last_erasure() > self.swept
+    }
+
+    /// Forgets the keys that are long gone, and where those were used that are long idle. Those of
+    /// somebody who was erased go at once.
     fn sweep(&mut self) {
         let now = self.parts.clock.now();
         let gone: Vec<CredentialId> = {
             let directory = self.parts.lookups.directory();
+            self.swept = directory.last_erasure();
             let is_gone = |id: &CredentialId| match directory.api_key(*id) {
                 None => true,
-                Some(key) => is_past(key.revoked_at(), GONE_KEPT_SECONDS, now),
+                Some(key) => {
+                    directory.is_of_erased(key) || is_past(key.revoked_at(), GONE_KEPT_SECONDS, now)
+                }
             };
             self.parts.usage.ids().into_iter().filter(is_gone).collect()
         };

@@ -9,6 +9,7 @@ mod bar;
 mod credits;
 mod directory;
 mod entitlement;
+mod erasure;
 mod key_use;
 mod loss;
 mod member;

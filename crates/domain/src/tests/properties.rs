@@ -24,15 +24,17 @@ use crate::credits::{ChangeCredits, Grant, Refill};
 use crate::digest::PasswordHash;
 use crate::directory::Directory;
 use crate::entitlement::{CreateEntitlement, RevokeEntitlement};
+use crate::erasure::ErasePerson;
 use crate::event::Event;
 use crate::expiry::Expiring;
-use crate::id::{EntitlementId, OrgId, UserId};
+use crate::id::{EntitlementId, InvitationId, OrgId, UserId};
 use crate::key_use::{NetworkTag, NoteApiKeyUse};
 use crate::member::{
     AcceptInvitation, AddMember, ChangeMemberRole, InviteMember, RemoveMember, RevokeInvitation,
 };
 use crate::offboarding::{DisableMember, EnableMember, HandOverUserKey};
 use crate::org::{AddScope, CreateOrg, SetUp};
+use crate::personal::Personal;
 use crate::policy::{ChangeOrgPolicy, DisableIdleApiKey};
 use crate::rate_limit::{ChangeOrgLimits, RateLimit, is_wider};
 use crate::revocation::{HolderKind, RevocationFilter, RevokeApiKeys, UndoRevocation};
@@ -71,7 +73,7 @@ const NETS: &[&str] = &["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "2001:db8::/32
 mod oauth;
 
 /// How many different commands [`Dice::command`] draws from.
-const COMMANDS: usize = 69;
+const COMMANDS: usize = 70;
 
 /// Draws from bytes, so that a failing run shrinks to the shortest one.
 struct Dice<'a> {
@@ -314,7 +316,7 @@ impl<'a> Dice<'a> {
             }),
             5 => Command::InviteMember(InviteMember {
                 org,
-                invitation: invitation(self.name()),
+                invitation: self.new_invitation(),
                 email: self.new_user().email,
                 role: self.role(),
                 token: self.credential(),
@@ -324,7 +326,7 @@ impl<'a> Dice<'a> {
             6 => self.acceptance(directory),
             7 => Command::RevokeInvitation(RevokeInvitation {
                 org,
-                invitation: invitation(self.name()),
+                invitation: self.known_invitation(directory, org),
             }),
             8 => Command::ChangeMemberRole(ChangeMemberRole {
                 org,
@@ -340,7 +342,8 @@ impl<'a> Dice<'a> {
             17..=21 => self.about_holder(org),
             22..=27 => self.about_api_key(directory),
             31..=42 => self.about_leaving(directory, org),
-            44..=65 => self.about_oauth(directory, org),
+            68 if self.one_in(4) => self.erasure(directory, org),
+            44..=65 | 68 => self.about_oauth(directory, org),
             28 => Command::ChangeOrgLimits(ChangeOrgLimits {
                 org,
                 rate_limit: self.rate_limit(),
@@ -372,6 +375,29 @@ impl<'a> Dice<'a> {
             }),
             _ => Command::EndAllSessions(EndAllSessions),
         }
+    }
+
+    /// Mostly said with the right name.
+    fn erasure(&mut self, directory: &Directory, org: OrgId) -> Command {
+        let user = self.member(directory, org);
+        let email = directory.user(user).and_then(|user| user.email.known());
+        let confirm = email.map_or_else(|| self.name().to_owned(), ToString::to_string);
+        Command::ErasePerson(ErasePerson { user, confirm })
+    }
+
+    /// The ledger knows an address by its invitation, so no two have one identifier.
+    fn new_invitation(&mut self) -> InvitationId {
+        InvitationId::from_bytes(core::array::from_fn(|_| self.byte()))
+    }
+
+    /// Mostly one that is open.
+    fn known_invitation(&mut self, directory: &Directory, org: OrgId) -> InvitationId {
+        let open = directory.org(org).map(|org| org.invitations.keys());
+        let open: Vec<InvitationId> = open.into_iter().flatten().copied().collect();
+        if open.is_empty() || self.one_in(4) {
+            return invitation(self.name());
+        }
+        self.pick(&open)
     }
 
     fn kid(&mut self) -> SigningKeyId {
@@ -660,9 +686,10 @@ fn check_references(d: &Directory) {
     for (email, id) in &d.emails {
         assert_eq!(d.users[id].email.known(), Some(email));
     }
+    let people = d.users.values().filter(|user| !user.is_erased()).count();
     assert_eq!(
         d.emails.len(),
-        d.users.len(),
+        people,
         "each person has their address alone"
     );
     for (slug, id) in &d.user_slugs {
@@ -670,7 +697,7 @@ fn check_references(d: &Directory) {
     }
     assert_eq!(
         d.user_slugs.len(),
-        d.users.len(),
+        people,
         "each person has their slug alone"
     );
     let open = d.orgs.values().map(|org| org.invitations.len());
@@ -784,6 +811,11 @@ fn check_users(d: &Directory) {
                 .all(|session| d.sessions[session].user == *id)
         );
         assert!(user.sessions.is_empty() || d.may_sign_in(*id));
+        if user.is_erased() {
+            assert_eq!(user.email, Personal::Erased);
+            assert!(user.orgs.is_empty() && user.keys.is_empty() && user.own_token.is_none());
+            assert!(d.erased().any(|person| person == (*id).into()));
+        }
         keys += user.keys.len() + usize::from(user.own_token.is_some());
         sessions += user.sessions.len();
     }
@@ -1083,6 +1115,19 @@ proptest! {
         prop_assert_eq!(rebuilt, again);
     }
 
+    /// A replay that finds the fields of the erased destroyed gives the state that was there before
+    /// the restart, also where others went on in between.
+    #[test]
+    fn a_state_does_not_rest_on_what_was_erased(steps in runs()) {
+        let world = play(&steps, &mut BTreeSet::new());
+        let erased: BTreeSet<_> = world.directory.erased().collect();
+        let mut rebuilt = Directory::default();
+        for record in &world.records {
+            rebuilt.apply(&super::erasure::forgotten(record, &erased));
+        }
+        prop_assert_eq!(&rebuilt, &world.directory);
+    }
+
     /// The same question has the same answer, and asking changes nothing.
     #[test]
     fn deciding_is_pure(steps in runs(), last in any::<[u8; 32]>()) {
@@ -1106,7 +1151,7 @@ fn every_kind_of_event_happens_in_random_runs() {
     let mut happened = BTreeSet::new();
     let mut runner = TestRunner::deterministic();
     let long = vec(any::<[u8; 32]>(), 500);
-    for _ in 0..1_000 {
+    for _ in 0..2_000 {
         let steps = long.new_tree(&mut runner).expect("bytes").current();
         play(&steps, &mut happened);
     }

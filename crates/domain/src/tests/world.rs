@@ -353,6 +353,7 @@ impl World {
             at,
             clock_behind_micros: behind.unsigned_abs(),
             origin: Origin {
+                person: actor.person(),
                 actor,
                 credential,
                 ..Origin::system(RequestId::from_bytes([0; 16]))

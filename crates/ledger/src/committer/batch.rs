@@ -1,10 +1,13 @@
 //! One batch: decided, made durable, shown, answered.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use keyledger_domain::id::PersonId;
-use keyledger_domain::{Directory, Origin, Personal, Position, Record, Refusal, Timestamp, decide};
+use keyledger_domain::{
+    Directory, Event, Origin, Personal, Position, Record, Refusal, Timestamp, decide,
+};
 use ring::rand::SecureRandom;
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -16,6 +19,7 @@ use crate::merkle::{Frontier, leaf_hash};
 use crate::opening::StopError;
 use crate::person_keys::PersonKeyError;
 use crate::record::{self, EncodeError, Persons};
+use crate::snapshot::Snapshots;
 use crate::store::{AppendError, Entry, RECORD_BYTES_MAX};
 
 /// The commands that are made durable together, and who waits for each.
@@ -31,6 +35,8 @@ pub(crate) struct Ground<L> {
     pub(crate) persons: Arc<Persons>,
     pub(crate) rng: Arc<dyn SecureRandom + Send + Sync>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// What was made of the records and tells of persons too; in tests of the committer alone none.
+    pub(crate) snapshots: Option<Arc<Snapshots>>,
 }
 
 /// Why the committer has to stop.
@@ -40,8 +46,10 @@ enum Failure {
     Log(#[from] LogError),
     #[error("the disk does not say how much room there is")]
     Room(#[source] AppendError),
-    #[error("the keys of persons could not be made")]
+    #[error("the keys of persons could not be made or destroyed")]
     Persons(#[from] PersonKeyError),
+    #[error("the snapshots of before an erasure could not be removed")]
+    Snapshots(#[source] io::Error),
     #[error(transparent)]
     Encode(#[from] EncodeError),
     #[error("the committer broke; the panic message says where")]
@@ -125,6 +133,7 @@ impl<L: DurableLog> Desk<L> {
         }
         if !decided.records.is_empty() {
             self.make_durable(&decided)?;
+            self.erase(&decided)?;
             self.projection.apply(&decided.records);
         }
         for (answer, verdict) in verdicts {
@@ -159,13 +168,15 @@ impl<L: DurableLog> Desk<L> {
             }
             Err(refusal) => return Ok(Err(refusal.into())),
         };
-        let is_erased = persons.is_erased(authority.actor.person());
+        let person = directory.subject_of(authority.actor, &event);
+        let is_erased = persons.is_erased(person);
         let record = Record {
             position: directory.position().next(),
             at: now,
             clock_behind_micros,
             origin: Origin {
                 actor: authority.actor,
+                person,
                 credential: authority.credential(),
                 request,
                 source: source.map(|ip| personal(ip, is_erased)),
@@ -218,6 +229,23 @@ impl<L: DurableLog> Desk<L> {
             });
         }
         log.append(&entries, frontier.root())?;
+        Ok(())
+    }
+
+    /// Carries out the erasures that are durable now: not before, or a crash would have forgotten
+    /// somebody without a record; and before anybody is told. What a death leaves undone here is done by
+    /// the next start.
+    fn erase(&mut self, decided: &Decided) -> Result<(), Failure> {
+        for record in &decided.records {
+            let Event::PersonErased(event) = &record.event else {
+                continue;
+            };
+            self.ground.persons.erase(event.persons())?;
+            if let Some(snapshots) = &self.ground.snapshots {
+                let removed = snapshots.forget_before(record.position);
+                removed.map_err(Failure::Snapshots)?;
+            }
+        }
         Ok(())
     }
 }

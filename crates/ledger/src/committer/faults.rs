@@ -171,6 +171,7 @@ impl World {
             persons: Arc::clone(&self.persons),
             rng: Arc::new(SystemRandom::new()),
             clock: Arc::new(clock),
+            snapshots: None,
         }
     }
 
@@ -553,7 +554,7 @@ fn an_erased_person_leaves_no_address_behind() {
     assert!(desk.commit(batch_of(&all[..reveal_at]).0));
     world
         .persons
-        .erase(crate::scenario::ada().into())
+        .erase(core::iter::once(crate::scenario::ada().into()))
         .expect("erased");
     let mut reveal = all[reveal_at].clone();
     reveal.source = Some([192, 0, 2, 1].into());

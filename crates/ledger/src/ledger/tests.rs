@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use keyledger_domain::{Command, Event, Personal};
 use ring::rand::SystemRandom;
 
 use super::*;
@@ -104,6 +105,12 @@ fn what_was_committed_is_there_after_a_clean_stop_and_is_read_back() {
         committer, thread, ..
     } = open.opened.start(seen.clone()).expect("started");
     for submission in steps() {
+        if is_erasure(&submission) {
+            let all: Result<Vec<_>, _> = reader
+                .range(Position::ZERO, Position::new(u64::MAX))
+                .collect();
+            assert_eq!(all.expect("read"), seen.all());
+        }
         let answer = committer.submit_blocking(submission);
         let record = answer
             .expect("committed")
@@ -113,10 +120,6 @@ fn what_was_committed_is_there_after_a_clean_stop_and_is_read_back() {
         assert_eq!(read.as_ref(), Some(&*record), "with all that is personal");
         live.apply(&record);
     }
-    let all: Result<Vec<_>, _> = reader
-        .range(Position::ZERO, Position::new(u64::MAX))
-        .collect();
-    assert_eq!(all.expect("read"), seen.all());
     assert!(
         reader
             .get(reader.last().next())
@@ -198,6 +201,150 @@ fn a_folder_in_use_is_named() {
     drop(open);
 }
 
+fn is_erasure(submission: &Submission) -> bool {
+    matches!(submission.command, Command::ErasePerson(_))
+}
+
+/// The steps in which everybody is still known.
+fn before_erasure() -> Vec<Submission> {
+    let steps = steps().into_iter();
+    steps.take_while(|step| !is_erasure(step)).collect()
+}
+
+/// Whether any file below a folder has these bytes in it.
+fn is_anywhere(folder: &Path, wanted: &[u8]) -> bool {
+    let entries = fs::read_dir(folder).expect("a folder");
+    entries
+        .map(|entry| entry.expect("read").path())
+        .any(|path| {
+            if path.is_dir() {
+                return is_anywhere(&path, wanted);
+            }
+            let bytes = fs::read(&path).expect("read");
+            bytes.windows(wanted.len()).any(|part| part == wanted)
+        })
+}
+
+/// Goal: an erasure leaves nothing of the person, whatever a crash left undone and whatever older part is
+/// put back, and every record as it was. Method: copies of before are put back one after the other.
+#[test]
+fn n123_an_erasure_is_finished_by_the_next_start_and_leaves_every_leaf() {
+    let bench = Bench::with(&before_erasure());
+    make_snapshot(&bench);
+    let copy = bench.root.path().join("copy");
+    copy_folder(&bench.folder(), &copy).expect("copied");
+    let snapshot = snapshot_files(&bench).pop().expect("one");
+    let root_before = bench.open().opened.root();
+    bench.open().opened.close().expect("a clean stop");
+
+    let open = bench.open();
+    let reader = open.opened.reader.clone();
+    let heads: Vec<_> = open.visited;
+    let started = open.opened.start(Seen::default()).expect("started");
+    let erase = steps().into_iter().find(is_erasure).expect("a step");
+    let answer = started.committer.submit_blocking(erase);
+    let record = answer.expect("committed").record.expect("recorded");
+    let Event::PersonErased(erased) = &record.event else {
+        panic!("{} is no erasure", record.event.name());
+    };
+    let person = erased.user;
+    assert!(snapshot_files(&bench).is_empty(), "before it was answered");
+    let mut values = 0;
+    for read in reader.range(Position::new(1), reader.last()) {
+        if let Event::MemberAdded(added) = read.expect("read").event
+            && added.user == person
+        {
+            assert_eq!(added.registered.email, Personal::Erased);
+            assert_eq!(added.registered.name, Personal::Erased);
+            values += 1;
+        }
+    }
+    assert_eq!(values, 1, "the record of their account");
+    drop(reader);
+    started.thread.stop().expect("a clean stop");
+
+    let check = |what: &str| {
+        let open = bench.open();
+        let user = open
+            .opened
+            .directory
+            .user(person)
+            .expect("their identifier");
+        assert_eq!(
+            (&user.email, &user.name),
+            (&Personal::Erased, &Personal::Erased),
+            "{what}"
+        );
+        assert!(open.opened.persons.is_erased(person.into()), "{what}");
+        assert_eq!(
+            open.visited[..heads.len()],
+            heads,
+            "{what}: the leaves are as they were"
+        );
+        let directory = open.opened.directory.clone();
+        assert!(snapshot_files(&bench).is_empty(), "{what}");
+        open.opened.close().expect("a clean stop");
+        verify(&bench.folder(), None, &mut |_| {}).expect("all that is there is as it was written");
+        directory
+    };
+    let state = check("after a restart");
+    let people = Paths::new(&bench.folder()).people_keys();
+    let old_people = Paths::new(&copy).people_keys();
+    fs::copy(&old_people, &people).expect("put back");
+    assert_eq!(check("with the keys of before"), state);
+    fs::copy(
+        copy.join("snapshots")
+            .join(snapshot.file_name().expect("a name")),
+        &snapshot,
+    )
+    .expect("put back");
+    assert_eq!(check("with a snapshot of before"), state);
+    fs::write(snapshot.with_extension("snapshot.new"), b"unfinished").expect("written");
+    assert_eq!(check("with an unfinished one"), state);
+    for words in ["dora@example.com", "Dora"] {
+        assert!(!is_anywhere(&bench.folder(), words.as_bytes()), "{words}");
+    }
+
+    // The records of before, with the key file of now and the keys of persons of now.
+    fs::copy(Paths::new(&bench.folder()).people_keys(), &old_people).expect("put in");
+    fs::remove_dir_all(copy.join("snapshots")).expect("removed");
+    let old = Bench::try_open(&copy, 0).expect("it opens").opened;
+    assert_eq!(old.root(), root_before);
+    let user = old.directory.user(person).expect("their identifier");
+    assert_eq!(
+        (&user.email, &user.name),
+        (&Personal::Erased, &Personal::Erased)
+    );
+}
+
+/// A snapshot that is being made while somebody is erased is not left behind.
+#[test]
+fn n123_no_snapshot_of_before_an_erasure_is_written_after_it() {
+    let bench = Bench::with(&before_erasure()[..20]);
+    let folded = {
+        let opened = bench.open().opened;
+        Folded {
+            directory: opened.directory.clone(),
+            frontier: opened.frontier.clone(),
+        }
+    };
+    let snapshots = snapshots_of(&bench);
+    let rng = SystemRandom::new();
+    assert!(snapshots.write(&folded, &rng).expect("written").is_some());
+    snapshots
+        .forget_before(Position::new(20))
+        .expect("none goes");
+    assert_eq!(
+        snapshot_files(&bench).len(),
+        1,
+        "it is of the erasure itself"
+    );
+    snapshots.forget_before(Position::new(21)).expect("removed");
+    assert!(snapshot_files(&bench).is_empty());
+    assert!(snapshots.write(&folded, &rng).expect("no error").is_none());
+    assert!(snapshot_files(&bench).is_empty());
+}
+
 fn snapshot_files(bench: &Bench) -> Vec<PathBuf> {
     let entries = fs::read_dir(bench.folder().join("snapshots")).expect("a folder");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("read").path()).collect();
@@ -222,7 +369,7 @@ fn make_snapshot(bench: &Bench) {
 
 #[test]
 fn a_start_from_a_snapshot_gives_the_state_of_a_full_replay() {
-    let all = steps();
+    let all = before_erasure();
     let bench = Bench::with(&all[..20]);
     make_snapshot(&bench);
     let open = bench.open();

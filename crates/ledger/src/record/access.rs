@@ -1,5 +1,6 @@
-//! Stored events of how people get in: passwords and sessions.
+//! Stored events of how people get in, and are forgotten: passwords, sessions, erasures.
 
+use keyledger_domain::erasure::PersonErased;
 use keyledger_domain::session::{AllSessionsEnded, SessionEnded, SessionStarted};
 use keyledger_domain::user::PasswordChanged;
 
@@ -34,5 +35,12 @@ event! {
 event! {
     AllSessionsEnded as AllSessionsEndedV1 {
         user: [u8; 16],
+    }
+}
+
+event! {
+    PersonErased as PersonErasedV1 {
+        user: [u8; 16],
+        invitations: Vec<[u8; 16]>,
     }
 }

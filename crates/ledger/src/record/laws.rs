@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use keyledger_domain::api_key::*;
 use keyledger_domain::credits::*;
 use keyledger_domain::entitlement::*;
+use keyledger_domain::erasure::*;
 use keyledger_domain::id::*;
 use keyledger_domain::key_use::*;
 use keyledger_domain::member::*;
@@ -229,8 +230,14 @@ impl Draw {
     }
 
     fn origin(&mut self) -> Origin {
+        let actor = self.actor();
         Origin {
-            actor: self.actor(),
+            actor,
+            person: if self.below(4) == 0 {
+                PersonId::from_bytes(self.bytes())
+            } else {
+                actor.person()
+            },
             credential: self.option(Self::credential),
             request: RequestId::from_bytes(self.bytes()),
             source: self.option(|draw| {
@@ -393,6 +400,10 @@ impl Draw {
             }),
             "SessionEnded" => Event::SessionEnded(SessionEnded { session, user }),
             "AllSessionsEnded" => Event::AllSessionsEnded(AllSessionsEnded { user }),
+            "PersonErased" => Event::PersonErased(PersonErased {
+                user,
+                invitations: self.some(|draw| InvitationId::from_bytes(draw.bytes())),
+            }),
             "ApiKeyFirstUsed" => Event::ApiKeyFirstUsed(ApiKeyFirstUsed {
                 id,
                 network: self.option(|draw| NetworkTag::from_bytes(draw.bytes())),
@@ -590,7 +601,10 @@ fn no_personal_value_stands_in_clear_anywhere() {
 fn the_values_of_an_erased_person_read_as_erased_and_the_leaf_stays() {
     let bench = Bench::new();
     let (record, stored, person) = registered(&bench);
-    bench.persons.erase(person).expect("erased");
+    bench
+        .persons
+        .erase(core::iter::once(person))
+        .expect("erased");
     let mut expected = record.clone();
     let Event::MemberAdded(added) = &mut expected.event else {
         panic!("it was asked for");

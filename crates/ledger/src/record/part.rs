@@ -222,6 +222,18 @@ impl Part for Vec<CredentialId> {
     }
 }
 
+impl Part for Vec<InvitationId> {
+    type Form = Vec<[u8; 16]>;
+
+    fn keep(&self) -> Self::Form {
+        self.iter().map(Part::keep).collect()
+    }
+
+    fn give(form: Self::Form) -> Result<Self, Fault> {
+        Ok(form.into_iter().map(InvitationId::from_bytes).collect())
+    }
+}
+
 impl Part for BTreeSet<TeamId> {
     type Form = Vec<[u8; 16]>;
 

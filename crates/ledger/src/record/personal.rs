@@ -56,14 +56,18 @@ impl Persons {
         keys.is_erased(pseudonym(person))
     }
 
-    /// Destroys the key of a person for ever; see [`PersonKeys::destroy`]. Every record stays as it
-    /// is, and what it held of the person reads as erased. No command reaches this yet.
+    /// Destroys the keys of persons for ever; see [`PersonKeys::destroy`]. Every record stays as it
+    /// is, and what it held of them reads as erased.
     ///
     /// # Errors
     /// As [`PersonKeys::destroy`].
-    pub fn erase(&self, person: PersonId) -> Result<bool, PersonKeyError> {
+    pub(crate) fn erase(
+        &self,
+        persons: impl Iterator<Item = PersonId>,
+    ) -> Result<usize, PersonKeyError> {
+        let persons: Vec<Pseudonym> = persons.map(pseudonym).collect();
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        keys.destroy(pseudonym(person))
+        keys.destroy(&persons)
     }
 
     fn key_of(&self, person: PersonId) -> Result<KeyOf, PersonKeyError> {

@@ -350,6 +350,7 @@ mod tests {
             clock_behind_micros: 0,
             origin: Origin {
                 actor: Actor::User(USER),
+                person: USER.into(),
                 credential: Some(id()),
                 request: RequestId::from_bytes([9; 16]),
                 source: Some(Personal::Known("203.0.113.7".parse().unwrap())),
