@@ -143,127 +143,113 @@ fn it_takes_their_name_once_more_and_all_their_organisations() {
         .expect(200);
 }
 
+const MARIE: &str = "marie.sklodowska@example.com";
+/// All that is known of her.
+const WORDS: [&str; 4] = [MARIE, "marie-sklodowska", "Marie Curie", "MariesLaptop"];
+
+/// Fills everything that may hold her name or address: invitations that are taken back and followed, an
+/// account, a key that is used and rotated.
+fn let_marie_in(server: &Server) {
+    let owner = owner_of(server);
+    let invite = || {
+        let body = json!({ "email": MARIE, "role": "member" });
+        let invited = owner.post("/v1/orgs/acme/members", &body).expect(201);
+        invited.member("invitation")
+    };
+    let taken_back = invite()["id"].as_str().expect("an id").to_owned();
+    let path = format!("/v1/orgs/acme/invitations/{taken_back}");
+    owner.delete(&path).expect(204);
+    let accept = json!({
+        "token": invite()["token"],
+        "password": "polonium and radium",
+        "name": "Marie Curie",
+    });
+    let nobody = server.client().header("User-Agent", "MariesLaptop/1.0");
+    nobody.post("/v1/invitations/accept", &accept).expect(201);
+    let marie = nobody.basic(MARIE, "polonium and radium");
+    let key = make_key(&marie, &json!({ "handle": "lab" })).string("token");
+    nobody.x_api_key(&key).get("/v1/me").expect(200);
+    let grace = json!({ "grace_seconds": 60 });
+    marie.post("/user/keys/lab/rotate", &grace).expect(200);
+    let events = owner.get("/v1/events?limit=1000").expect(200);
+    for words in [MARIE, "Marie Curie", "MariesLaptop/1.0"] {
+        assert!(events.contains(words), "{words} is told before");
+    }
+}
+
+/// No answer tells of her; the events, which do say that there was somebody.
+fn events_without_marie(server: &Server) -> Vec<Value> {
+    let owner = owner_of(server);
+    for path in [
+        "/v1/events?limit=1000",
+        "/v1/orgs/acme/members",
+        "/v1/orgs/acme/invitations",
+        "/v1/orgs/acme/hygiene",
+    ] {
+        let reply = owner.get(path).expect(200);
+        for words in WORDS {
+            assert!(!reply.contains(words), "{path} tells {words}");
+        }
+    }
+    let events = owner.get("/v1/events?limit=1000").expect(200);
+    let events = events.member("items");
+    let events = events.as_array().expect("a list").clone();
+    let mut accepted = events.iter();
+    let accepted = accepted.find(|event| event["type"] == "InvitationAccepted");
+    let accepted = accepted.expect("she came in");
+    assert_eq!(accepted["data"]["registered"]["email"], "erased");
+    assert_eq!(accepted["source"], "erased");
+    assert_eq!(accepted["client"], "erased");
+    let mut used = events.iter();
+    let is_hers =
+        |event: &&Value| event["type"] == "ApiKeyFirstUsed" && event["client"] == "erased";
+    assert!(
+        used.any(|event| is_hers(&event)),
+        "from where her key was used"
+    );
+    events
+}
+
 /// Goal: after an erasure nothing of a person can be read, by nobody and nowhere, while every record and
-/// every proof is as it was. Method: everything that may hold their name or address is filled with them
-/// first; then all files are searched, also after a restart, and a copy of the store of before is put
-/// back under the keys of now.
+/// every proof is as it was. Method: all answers and files are searched, also after a restart, and a copy
+/// of the store of before is put back under the keys of now.
 #[test]
 fn n123_nothing_of_an_erased_person_is_left_and_the_ledger_verifies() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
-    let launch = || {
-        Launch::new()
-            .data_dir(&data)
-            .env("KEYLEDGER_SNAPSHOT_EVERY", "5")
-    };
-    let mut server = launch().start();
-    let owner = owner_of(&server);
-    let email = "marie.sklodowska@example.com";
-    let invite = json!({ "email": email, "role": "member" });
-    let invited = owner.post("/v1/orgs/acme/members", &invite).expect(201);
-    let invitation = invited.member("invitation");
-    // One that is taken back, and one that she follows.
-    let id = invitation["id"].as_str().expect("an id");
-    owner
-        .delete(&format!("/v1/orgs/acme/invitations/{id}"))
-        .expect(204);
-    let invited = owner.post("/v1/orgs/acme/members", &invite).expect(201);
-    let token = invited.member("invitation")["token"].clone();
-    let accept =
-        json!({ "token": token, "password": "polonium and radium", "name": "Marie Curie" });
-    let nobody = server.client().header("User-Agent", "MariesLaptop/1.0");
-    nobody.post("/v1/invitations/accept", &accept).expect(201);
-    let marie = nobody.basic(email, "polonium and radium");
-    let key = make_key(&marie, &json!({ "handle": "lab" })).string("token");
-    nobody.x_api_key(&key).get("/v1/me").expect(200);
-    marie
-        .post("/user/keys/lab/rotate", &json!({ "grace_seconds": 60 }))
-        .expect(200);
-    let events = owner.get("/v1/events?limit=1000").expect(200);
-    for words in [email, "Marie Curie", "MariesLaptop/1.0"] {
-        assert!(events.contains(words), "{words} is told before");
-    }
+    let launch = Launch::new().data_dir(&data);
+    let mut server = launch.env("KEYLEDGER_SNAPSHOT_EVERY", "5").start();
+    let_marie_in(&server);
     server.stop();
     let before = folder.path().join("before");
     copy_folder(&data, &before);
 
     server.start_again();
-    let owner = owner_of(&server);
     let path = erase_path("marie-sklodowska");
-    owner.post(&path, &json!({ "confirm": email })).expect(200);
-    let is_silent = |server: &Server| {
-        let owner = owner_of(server);
-        for path in [
-            "/v1/events?limit=1000",
-            "/v1/orgs/acme/members",
-            "/v1/orgs/acme/invitations",
-            "/v1/orgs/acme/usage",
-            "/v1/orgs/acme/hygiene",
-        ] {
-            let reply = owner.get(path).expect(200);
-            for words in [email, "marie-sklodowska", "Marie Curie", "MariesLaptop"] {
-                assert!(!reply.contains(words), "{path} tells {words}");
-            }
-        }
-        let events = owner
-            .get("/v1/events?limit=1000")
-            .expect(200)
-            .member("items");
-        let events = events.as_array().expect("a list").clone();
-        let accepted = events
-            .iter()
-            .find(|event| event["type"] == "InvitationAccepted");
-        let accepted = accepted.expect("she came in");
-        assert_eq!(accepted["data"]["registered"]["email"], "erased");
-        assert_eq!(
-            (&accepted["source"], &accepted["client"]),
-            (&json!("erased"), &json!("erased"))
-        );
-        let used = events
-            .iter()
-            .find(|event| event["type"] == "ApiKeyFirstUsed" && event["client"] == "erased");
-        assert!(used.is_some(), "from where her key was used");
-        events
-    };
-    let told = is_silent(&server);
+    let confirm = json!({ "confirm": MARIE });
+    owner_of(&server).post(&path, &confirm).expect(200);
+    let told = events_without_marie(&server);
     server.stop();
     server.assert_ledger_verifies();
-    for words in [email, "marie-sklodowska", "Marie Curie", "MariesLaptop"] {
+    for words in WORDS {
         assert_eq!(file_with(&data, words), None, "{words}");
-        assert_eq!(
-            file_with(&before, words),
-            None,
-            "{words}, sealed all the while"
-        );
+        assert_eq!(file_with(&before, words), None, "{words}, sealed before");
     }
     server.start_again();
-    let again = is_silent(&server);
+    let again = events_without_marie(&server);
     assert_eq!(again[..told.len()], told[..], "every record is as it was");
     server.stop();
 
-    // The store and snapshots of before under the keys of now.
     for keys in ["people.key", "master.key"] {
-        std::fs::copy(data.join("keys").join(keys), before.join("keys").join(keys))
-            .expect("put in");
+        let now = data.join("keys").join(keys);
+        std::fs::copy(now, before.join("keys").join(keys)).expect("put in");
     }
-    let launch = Launch::new().data_dir(&before);
-    let server = launch.start();
+    let server = Launch::new().data_dir(&before).start();
     let owner = owner_of(&server);
-    let members: Value = owner
-        .get("/v1/orgs/acme/members")
-        .expect(200)
-        .member("items");
-    assert_eq!(
-        members.as_array().expect("a list").len(),
-        2,
-        "she was there"
-    );
-    for path in ["/v1/events?limit=1000", "/v1/orgs/acme/members"] {
-        let reply = owner.get(path).expect(200);
-        for words in [email, "marie-sklodowska", "Marie Curie", "MariesLaptop"] {
-            assert!(!reply.contains(words), "{path} tells {words}");
-        }
-    }
-    let marie = server.client().basic(email, "polonium and radium");
+    let members = owner.get("/v1/orgs/acme/members").expect(200);
+    let members = members.member("items");
+    assert_eq!(members.as_array().expect("a list").len(), 2, "she was in");
+    events_without_marie(&server);
+    let marie = server.client().basic(MARIE, "polonium and radium");
     marie.get("/v1/me").expect_401(INVALID_PASSWORD);
 }
