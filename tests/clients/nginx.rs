@@ -146,6 +146,11 @@ fn n138_nginx_asks_keyledger_and_lets_nobody_say_who_they_are() {
     through.bearer(&key).get("/elsewhere").expect(404);
     through.bearer(&key).get("/_keyledger").expect(404);
 
+    // A test key is nobody where the API is live.
+    let body = json!({ "handle": "tester", "scopes": ["files:read"], "environment": "test" });
+    let tester = owner.post("/user/keys", &body).expect(201).string("token");
+    through.bearer(&tester).get("/files/a").expect(401);
+
     // Somebody: the API learns who from nginx, whatever the client says, and never sees the key.
     for shown in [&key, &token] {
         let reply = through

@@ -48,6 +48,11 @@ impl Client {
         client
     }
 
+    /// The origin that a browser names in the forms of this server's pages.
+    pub fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// This client with one more header on every request.
     #[must_use]
     pub fn header(&self, name: &str, value: &str) -> Self {

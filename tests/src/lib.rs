@@ -5,6 +5,7 @@
 //! [`Launch`] says how a server is to be started, [`Server`] is one that runs, [`Client`] speaks to
 //! it, [`Reply`] is what came back. [`raw`] is for requests that no well-behaved client sends.
 
+pub mod browser;
 pub mod credential;
 pub mod person;
 pub mod raw;

@@ -78,6 +78,8 @@ pub struct IssueAuthorizationCode {
     pub is_redirect_uri_sent: bool,
     /// What the verifier must hash to.
     pub code_challenge: Option<CodeChallenge>,
+    /// Where the ledger stood when it was looked at whether they need to be asked.
+    pub judged_at: Position,
 }
 
 /// Exchange a code for tokens.
@@ -188,7 +190,10 @@ impl Directory {
         }
         let is_registered =
             |uri: &crate::redirect_uri::RedirectUri| uri.matches(&command.redirect_uri);
-        if !client.settings.redirect_uris.iter().any(is_registered) {
+        // A yes from before the client had another address may be a remembered one, which is none now.
+        if !client.settings.redirect_uris.iter().any(is_registered)
+            || command.judged_at < client.addresses_since
+        {
             return Err(Refusal::RedirectUriNotAllowed);
         }
         self.check_grantable(authority, org.id, &command.scopes)?;
@@ -204,6 +209,7 @@ impl Directory {
             redirect_uri,
             is_redirect_uri_sent,
             code_challenge,
+            judged_at: _,
         } = command;
         Ok(Some(Event::AuthorizationCodeIssued(
             AuthorizationCodeIssued {

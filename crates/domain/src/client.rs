@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::directory::Directory;
 use crate::event::{Event, Record};
 use crate::id::{ClientId, OrgId};
+use crate::position::Position;
 use crate::redirect_uri::RedirectUri;
 use crate::refusal::{Field, Noun, Reason, Refusal};
 use crate::resource::Resource;
@@ -165,6 +166,9 @@ pub struct Client {
     pub settings: ClientSettings,
     /// Its secrets, the newest first: one, and during a rotation the one before.
     pub secrets: Vec<ClientSecret>,
+    /// Where it was last given an address to which its codes may be sent. Nobody who said yes before
+    /// knew of that one.
+    pub addresses_since: Position,
     /// Since when it is switched off.
     pub disabled_at: Option<Timestamp>,
     /// When it was registered.
@@ -652,6 +656,7 @@ impl Directory {
             environment: event.environment,
             settings: event.settings.clone(),
             secrets: secrets.into_iter().collect(),
+            addresses_since: record.position,
             disabled_at: None,
             created_at: record.at,
             created_by: record.origin.actor,
@@ -669,8 +674,19 @@ impl Directory {
             .expect("an event names a client that exists")
     }
 
-    pub(crate) fn apply_client_changed(&mut self, event: &ClientChanged) {
-        self.client_mut(event.client).settings = event.settings.clone();
+    pub(crate) fn apply_client_changed(&mut self, event: &ClientChanged, record: &Record) {
+        let client = self.client_mut(event.client);
+        let before = &client.settings.redirect_uris;
+        // One that was only taken away leads nobody anywhere else.
+        if event
+            .settings
+            .redirect_uris
+            .iter()
+            .any(|uri| !before.contains(uri))
+        {
+            client.addresses_since = record.position;
+        }
+        client.settings = event.settings.clone();
     }
 
     /// Its tokens are not looked for: without their client they are good for nothing, and they leave

@@ -17,6 +17,11 @@ use crate::time::Timestamp;
 pub struct Consent {
     /// All that they have allowed since they first did.
     pub scopes: Scopes,
+    /// What of it they allowed since `remembered_since`: they need not be asked for it again.
+    pub remembered: Scopes,
+    /// Where their remembered yes began. One from before the client could be sent codes at another
+    /// address is none.
+    pub remembered_since: Position,
     /// Where it began: what was given for an earlier one, that was taken back, stays ended.
     pub since: Position,
     /// When it began.
@@ -47,12 +52,15 @@ impl Directory {
         self.consents.get(&user)?.get(&client)
     }
 
-    /// The same, if they need not be asked again. Whoever changed their password or logged out
-    /// everywhere may have done so because somebody else said yes in their name.
-    pub fn remembered_consent(&self, user: UserId, client: ClientId) -> Option<&Consent> {
+    /// What they need not be asked for again. Whoever changed their password or logged out everywhere
+    /// may have done so because somebody else said yes in their name; and nobody who said yes knew of
+    /// an address that the client was given later.
+    pub fn remembered_scopes(&self, user: UserId, client: ClientId) -> Option<&Scopes> {
+        let consent = self.consent(user, client)?;
         let ended = self.families_ended.get(&user).copied();
-        self.consent(user, client)
-            .filter(|consent| ended.is_none_or(|ended| consent.since > ended))
+        let is_of_today = ended.is_none_or(|ended| consent.since > ended)
+            && consent.remembered_since > self.client(client)?.addresses_since;
+        is_of_today.then_some(&consent.remembered)
     }
 
     /// What a person has allowed whom to do, by the client's identifier.
@@ -90,18 +98,29 @@ impl Directory {
     ) {
         let begun = || Consent {
             scopes: Scopes::default(),
+            remembered: Scopes::default(),
+            remembered_since: record.position,
             since: record.position,
             granted_at: record.at,
             last_used_at: record.at,
         };
         let ended = self.families_ended.get(&user).copied();
+        let addresses_since = self.clients.get(&client).map(|known| known.addresses_since);
         let of_user = self.consents.entry(user).or_default();
         let consent = of_user.entry(client).or_insert_with(begun);
         if ended.is_some_and(|ended| consent.since < ended) {
             *consent = begun();
         }
-        let all = consent.scopes.iter().chain(scopes);
-        consent.scopes = all.cloned().collect::<Vec<Scope>>().into();
+        if addresses_since.is_some_and(|since| consent.remembered_since < since) {
+            consent.remembered = Scopes::default();
+            consent.remembered_since = record.position;
+        }
+        let and_these = |before: &Scopes| {
+            let all = before.iter().chain(scopes);
+            all.cloned().collect::<Vec<Scope>>().into()
+        };
+        consent.scopes = and_these(&consent.scopes);
+        consent.remembered = and_these(&consent.remembered);
         consent.last_used_at = record.at;
     }
 

@@ -143,6 +143,11 @@ impl Directory {
         self.api_keys.get(id)
     }
 
+    /// How many keys and access tokens are in the state, living or dead.
+    pub fn api_key_count(&self) -> usize {
+        self.api_keys.len()
+    }
+
     /// An open session.
     pub fn session(&self, id: SessionId) -> Option<&Session> {
         self.sessions.get(&id)
@@ -403,7 +408,7 @@ impl Directory {
             Event::MemberEnabled(e) => self.apply_member_enabled(*e),
             Event::UserKeyHandedOver(e) => self.apply_user_key_handed_over(e, record),
             Event::ClientRegistered(e) => self.apply_client_registered(e, record),
-            Event::ClientChanged(e) => self.apply_client_changed(e),
+            Event::ClientChanged(e) => self.apply_client_changed(e, record),
             Event::ClientDeleted(e) => self.apply_client_deleted(*e),
             Event::ClientDisabled(e) => self.apply_client_disabled(*e, at),
             Event::ClientEnabled(e) => self.apply_client_enabled(*e),

@@ -36,8 +36,8 @@ pub enum NotARedirectUri {
     Uri(#[from] InvalidUri),
     /// Its scheme runs something, reads a file, or could be anybody's.
     #[error(
-        "must begin with https://, with http://127.0.0.1 or http://[::1] for an app on the person's machine, or with a \
-         scheme of the app's own that has a dot, such as com.example.app:/"
+        "must begin with https://, with http://127.0.0.1, http://[::1] or http://localhost for an app on the person's \
+         machine, or with a scheme of the app's own that has a dot, such as com.example.app:/"
     )]
     Scheme,
     /// Anybody on the way could read the code.

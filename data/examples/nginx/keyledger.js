@@ -5,6 +5,9 @@
 const KEYLEDGER = 'http://127.0.0.1:8080';
 const GATEWAY_KEY = 'put-the-key-of-your-gateway-service-here';
 
+// What your API behind nginx serves: 'live' or 'test'. Keys of the other environment are none here.
+const ENVIRONMENT = 'live';
+
 // The one credential of a request. Two are none: Keyledger and your API could pick different ones.
 function credential(r) {
     const shown = [];
@@ -41,7 +44,7 @@ async function check(r) {
         }
         const verdict = await answer.json();
         // A token that was issued for another server says so (RFC 8707).
-        if (verdict.valid && !verdict.audience) {
+        if (verdict.valid && !verdict.audience && verdict.environment === ENVIRONMENT) {
             r.headersOut['X-Keyledger-Owner'] = `${verdict.owner.type}:${verdict.owner.id}`;
             r.headersOut['X-Keyledger-Scopes'] = verdict.scopes.join(' ');
             r.return(204);

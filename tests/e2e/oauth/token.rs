@@ -8,7 +8,7 @@ use keyledger_tests::person::{self, parameter};
 use keyledger_tests::{Client, Reply};
 use serde_json::{Value, json};
 
-use crate::world::{unique, world};
+use crate::world::{World, unique, world};
 
 pub(super) const CALLBACK: &str = "https://your-app.com/callback";
 /// The verifier of all flows here, and its challenge (RFC 7636 App. B).
@@ -24,6 +24,11 @@ pub(super) struct App {
 
 /// Registers one that may do everything, but for what `more` says.
 pub(super) fn register(more: &Value) -> App {
+    register_on(world(), more)
+}
+
+/// The same, on a server of one's own.
+pub(super) fn register_on(world: &World, more: &Value) -> App {
     let mut body = json!({
         "name": unique("App"),
         "grant_types": ["authorization_code", "refresh_token", "client_credentials"],
@@ -33,7 +38,7 @@ pub(super) fn register(more: &Value) -> App {
     for (name, value) in more.as_object().expect("an object") {
         body[name] = value.clone();
     }
-    let reply = world()
+    let reply = world
         .owner()
         .post("/v1/orgs/acme/clients", &body)
         .expect(201);
@@ -345,7 +350,7 @@ fn n13_fifty_at_once_have_one_answer_and_then_none_of_its_tokens_is_good() {
 }
 
 #[test]
-fn n14_n16_n41_n42_only_its_own_client_redeems_a_code_and_only_as_it_asked() {
+fn n14_n16_n41_n42_n45_only_its_own_client_redeems_a_code_and_only_as_it_asked() {
     let (app, other) = (register(&json!({})), register(&json!({})));
     let code = app.code("files:read", true);
     is_error(&other.redeem(&code, Some(VERIFIER)), 400, "invalid_grant");

@@ -11,7 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use keyledger_domain::id::ClientId;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::text::Email;
-use keyledger_domain::{Actor, ApiKey, CredentialKind, Directory, Resource, Timestamp};
+use keyledger_domain::{
+    Actor, ApiKey, CredentialKind, Directory, Environment, Resource, Timestamp,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -62,6 +64,10 @@ pub struct Introspection {
     /// Its public id.
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<String>,
+    /// `live` or `test`: where it belongs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "live")]
+    environment: Option<Environment>,
 }
 
 /// Who asks.
@@ -118,7 +124,9 @@ impl Asker {
                 let authority = caller.authority();
                 let orgs = directory.member_orgs_of(key.issued.holder.actor());
                 let mut orgs = orgs.filter(|org| directory.reaches(key, org.id));
-                directory.sees(authority, key.issued.environment)
+                // Most who ask look at `active` alone, so a live place is not told of test tokens either.
+                // Who serves both has a key for each, or asks `verify`.
+                directory.environment_of(authority) == key.issued.environment
                     && orgs.any(|org| {
                         let right = built_in::KEYS_VERIFY;
                         directory.require(authority, org.id, right).is_ok()
@@ -225,6 +233,7 @@ impl App {
             aud: Some(aud),
             iss: Some(issuer),
             jti: Some(key.issued.id.to_string()),
+            environment: Some(key.issued.environment),
         }
     }
 
@@ -256,6 +265,7 @@ impl App {
             sub: Some(family.user.to_string()),
             iss: Some(self.settings().issuer.clone()),
             jti: Some(family.id.to_string()),
+            environment: Some(client.environment),
             ..Introspection::default()
         })
     }

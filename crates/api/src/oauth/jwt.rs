@@ -8,7 +8,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyledger_domain::signing::{PublicKey, SigningAlgorithm, SigningKeyId};
-use keyledger_domain::{CredentialId, Directory, Timestamp};
+use keyledger_domain::{CredentialId, Directory, Environment, Timestamp};
 use ring::rsa::PublicKeyComponents;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey,
@@ -50,6 +50,10 @@ pub struct Claims {
     /// What it may do, with blanks between.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// Where it belongs. The same keys sign for both, so that a server that checks tokens by itself tells
+    /// test from live by this (or by its `aud`) alone. Tokens from before this was said have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
 }
 
 /// One audience is a text, several are a list (RFC 7519 §4.1.3).
@@ -84,6 +88,7 @@ struct ShownClaims {
     jti: CredentialId,
     client_id: String,
     scope: Option<String>,
+    environment: Option<Environment>,
 }
 
 #[derive(Deserialize)]
@@ -302,6 +307,7 @@ impl ShownClaims {
             jti: self.jti,
             client_id: self.client_id,
             scope: self.scope,
+            environment: self.environment,
         })
     }
 }
@@ -420,6 +426,7 @@ mod tests {
             jti: "3kTMd9wQx".parse().unwrap(),
             client_id: "5e0f2b5c-53f7-4d2a-a1d5-5b8b2f0d7c11".to_owned(),
             scope: Some("files:read files:write".to_owned()),
+            environment: Some(Environment::Live),
         }
     }
 

@@ -424,6 +424,7 @@ impl App {
             jti: id,
             client_id: client.id.to_string(),
             scope: Some(joined(&wanted.scopes)),
+            environment: Some(client.environment),
         }
     }
 

@@ -16,7 +16,9 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use keyledger_domain::authorization_code::IssueAuthorizationCode;
 use keyledger_domain::client::{Client, GrantType, PkcePolicy};
 use keyledger_domain::scope::built_in;
-use keyledger_domain::{Actor, CredentialKind, Directory, Environment, Plaintext, Scope, Scopes};
+use keyledger_domain::{
+    Actor, CredentialKind, Directory, Environment, Plaintext, Position, Scope, Scopes,
+};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -38,6 +40,8 @@ pub(crate) struct Asked {
     request: AuthorizeRequest,
     /// What the page offered. Nothing beyond it is granted, whatever the person may do by then.
     offered: Scopes,
+    /// Where the ledger stood when they were shown it.
+    judged_at: Position,
 }
 
 /// The form as it comes back.
@@ -96,6 +100,8 @@ struct Offer {
     barred: Option<&'static str>,
     /// Whether they gave all of it before, and need not be asked.
     is_remembered: bool,
+    /// Where the ledger stood when this was looked at.
+    judged_at: Position,
 }
 
 impl Offer {
@@ -113,6 +119,7 @@ impl Offer {
                 scopes: Scopes::default(),
                 barred: Some("Your account is not active in this organization."),
                 is_remembered: false,
+                judged_at: directory.position(),
             };
         };
         let own = directory.rights_of(Actor::User(signed_in.user), org);
@@ -122,8 +129,8 @@ impl Offer {
         let is_right = |scope: &Scope| scope.as_str() != built_in::OFFLINE_ACCESS;
         let asks_for_rights = request.scopes.iter().any(is_right);
         let has_none = scopes.is_empty() || (asks_for_rights && !scopes.iter().any(is_right));
-        let consent = directory.remembered_consent(signed_in.user, client.id);
-        let covers = consent.is_some_and(|given| scopes.first_beyond(&given.scopes).is_none());
+        let remembered = directory.remembered_scopes(signed_in.user, client.id);
+        let covers = remembered.is_some_and(|given| scopes.first_beyond(given).is_none());
         Self {
             is_remembered: covers
                 && !has_none
@@ -132,6 +139,7 @@ impl Offer {
                 && request.resources.is_empty(),
             barred: has_none.then_some("You have none of the rights that it asks for."),
             scopes,
+            judged_at: directory.position(),
         }
     }
 }
@@ -197,7 +205,7 @@ pub(super) async fn ask(
         return back(ErrorCode::AccessDenied, "The person cannot allow this.");
     }
     if offer.is_remembered && !prompt.is_consent {
-        return grant(&app, &signed_in, &asked, offer.scopes).await;
+        return grant(&app, &signed_in, &asked, offer.scopes, offer.judged_at).await;
     }
     if prompt.is_none {
         return back(ErrorCode::ConsentRequired, "The person must be asked.");
@@ -223,7 +231,9 @@ fn unusable(words: impl Into<String>) -> PageError {
 
 /// An app, or an address of it, that was there a moment ago.
 fn gone() -> PageError {
-    unusable("The application, or the address it wanted you back at, is not there any more.")
+    unusable(
+        "The application, or the addresses it may want you back at, were changed a moment ago. Start in the app again.",
+    )
 }
 
 /// Shows the page that asks, and lets the request wait for its answer.
@@ -283,6 +293,7 @@ fn show(
     let asked = Asked {
         request,
         offered: offer.scopes,
+        judged_at: offer.judged_at,
     };
     app.pending().hold(pending, signed_in.session, asked);
     Ok(response)
@@ -297,13 +308,20 @@ pub(super) async fn decide(
     let signed_in = SessionCaller::of(&app, &request).ok_or(PageError::Stranger)?;
     let asked = posted.request.parse().ok();
     let asked = asked.and_then(|id| app.pending().take(id, signed_in.session));
-    let Asked { request, offered } = asked.ok_or_else(|| unusable(ANSWERED))?;
+    let Asked {
+        request,
+        offered,
+        judged_at,
+    } = asked.ok_or_else(|| unusable(ANSWERED))?;
     let offer = {
         let directory = app.directory();
         let client = directory.active_client(request.client).ok_or_else(gone)?;
         // An address that was taken off the list while somebody thought about it gets nothing more.
         let mut registered = client.settings.redirect_uris.iter();
-        if !registered.any(|uri| uri.matches(&request.redirect_uri)) {
+        // One that was put on it would be part of a yes that they never gave.
+        if !registered.any(|uri| uri.matches(&request.redirect_uri))
+            || client.addresses_since > judged_at
+        {
             return Err(gone());
         }
         Offer::of(&directory, client, &request, &signed_in)
@@ -313,7 +331,7 @@ pub(super) async fn decide(
     let scopes: Scopes = offer.scopes.iter().filter(both).cloned().collect();
     match posted.decision {
         Decision::Allow if offer.barred.is_none() && !scopes.is_empty() => {
-            grant(&app, &signed_in, &request, scopes).await
+            grant(&app, &signed_in, &request, scopes, judged_at).await
         }
         Decision::Allow | Decision::Deny => {
             let refused = Refused::new(ErrorCode::AccessDenied, "The person did not allow it.");
@@ -329,8 +347,11 @@ async fn grant(
     signed_in: &SessionCaller,
     request: &AuthorizeRequest,
     scopes: Scopes,
+    judged_at: Position,
 ) -> Result<HttpResponse, PageError> {
-    let code = app.issue_code(signed_in, request, scopes).await?;
+    let code = app
+        .issue_code(signed_in, request, scopes, judged_at)
+        .await?;
     let code = Zeroizing::new(code.expose_once());
     let location = request.granted(&code, &app.settings().issuer);
     Ok(see_other(&location))
@@ -347,6 +368,7 @@ impl App {
         signed_in: &SessionCaller,
         request: &AuthorizeRequest,
         scopes: Scopes,
+        judged_at: Position,
     ) -> Result<Plaintext, Problem> {
         let environment = {
             let directory = self.directory();
@@ -363,6 +385,7 @@ impl App {
             redirect_uri: request.redirect_uri.clone(),
             is_redirect_uri_sent: request.was_redirect_uri_sent,
             code_challenge: request.code_challenge,
+            judged_at,
         };
         self.execute(&signed_in.caller, command).await?;
         Ok(code)

@@ -17,6 +17,7 @@ use crate::directory::Directory;
 use crate::id::ClientId;
 use crate::member::RemoveMember;
 use crate::offboarding::{DisableMember, EnableMember};
+use crate::position::Position;
 use crate::refusal::{Field, Noun, Reason, Refusal};
 use crate::role::Role;
 use crate::signing::SigningAlgorithm;
@@ -93,6 +94,7 @@ fn code(name: &str, of: &str, names: &[&str]) -> IssueAuthorizationCode {
         redirect_uri: URI.to_owned(),
         is_redirect_uri_sent: true,
         code_challenge: Some([7; 32]),
+        judged_at: Position::new(u64::MAX),
     }
 }
 
@@ -280,8 +282,8 @@ fn n019_a_yes_for_another_server_is_no_yes_for_this_one() {
         .after(password("max"), register("app"))
         .after(session("mia"), elsewhere);
     let mia = user("mia");
-    let consent = asked.directory.remembered_consent(mia, client("app"));
-    assert!(consent.unwrap().scopes.is_empty());
+    let remembered = asked.directory.remembered_scopes(mia, client("app"));
+    assert!(remembered.unwrap().is_empty());
     let at_api = |mut redeem: RedeemAuthorizationCode| {
         redeem.access_token.audience = api();
         redeem
@@ -302,7 +304,7 @@ fn a_yes_is_not_remembered_over_a_new_password() {
     let mia = user("mia");
     let remembers = |world: &World| {
         let directory = &world.directory;
-        directory.remembered_consent(mia, client("app")).is_some()
+        directory.remembered_scopes(mia, client("app")).is_some()
     };
     let changed = asked().after(
         password("mia"),
@@ -315,6 +317,86 @@ fn a_yes_is_not_remembered_over_a_new_password() {
         .given(session_started("mia"))
         .after(session("mia"), code("code2", "app", &["files:read"]));
     assert!(remembers(&again));
+}
+
+/// Who may change a client could else have codes of all who ever said yes sent to themselves, and nobody
+/// would be asked.
+#[test]
+fn n112_a_yes_is_not_remembered_over_another_address_of_the_app() {
+    const OTHER: &str = "https://other.example/cb";
+    let change = |what: &dyn Fn(&mut ClientChanges)| {
+        let mut changes = ClientChanges::default();
+        what(&mut changes);
+        ChangeClient {
+            org: org("acme"),
+            client: client("app"),
+            changes,
+        }
+    };
+    let to = |uris: &[&str]| {
+        let uris: Vec<_> = uris.iter().copied().map(word).collect();
+        change(&|changes| changes.redirect_uris = Some(uris.clone()))
+    };
+    let remembered = |world: &World| {
+        let directory = &world.directory;
+        directory
+            .remembered_scopes(user("mia"), client("app"))
+            .cloned()
+    };
+    let both = asked().after(password("max"), to(&[URI, OTHER]));
+    let all = remembered(&asked()).unwrap();
+    for (what, is_remembered) in [
+        (to(&[URI, OTHER]), false),
+        (to(&[OTHER]), false),
+        (to(&[OTHER, URI]), false),
+        (to(&[&format!("{URI}/")]), false),
+        (change(&|changes| changes.name = Some(word("Other"))), true),
+        (
+            change(&|changes| changes.pkce = Some(PkcePolicy::Required)),
+            true,
+        ),
+    ] {
+        let text = format!("{what:?}");
+        let changed = asked().after(password("max"), what);
+        assert_eq!(
+            remembered(&changed),
+            is_remembered.then(|| all.clone()),
+            "{text}"
+        );
+    }
+    // It is not taken back: what was given is good, and can be looked up and taken back.
+    let given = redeemed().after(password("max"), to(&[OTHER]));
+    assert_eq!(standing(&given, "access1"), Ok(()));
+    assert!(
+        given
+            .directory
+            .consent(user("mia"), client("app"))
+            .is_some()
+    );
+    // One that is taken away leads nobody elsewhere; one that comes back does.
+    let again =
+        |world: World, names: &[&str]| world.after(session("mia"), code("code2", "app", names));
+    let less = again(both, &["files:read"]);
+    assert_eq!(
+        remembered(&less),
+        Some(scopes(&["files:read"])),
+        "only what was asked since"
+    );
+    let less = less.after(password("max"), to(&[URI]));
+    assert_eq!(remembered(&less), Some(scopes(&["files:read"])));
+    assert_eq!(
+        remembered(&less.after(password("max"), to(&[URI, OTHER]))),
+        None
+    );
+    // A page that found a yes just before gives nothing after.
+    let before = asked();
+    let found = IssueAuthorizationCode {
+        judged_at: before.directory.position(),
+        ..code("code2", "app", &["files:read"])
+    };
+    table! { before; session("mia"), found.clone() => happens("AuthorizationCodeIssued"); }
+    let changed = before.after(password("max"), to(&[URI, OTHER]));
+    table! { changed; session("mia"), found => refused(Refusal::RedirectUriNotAllowed); }
 }
 
 /// What ends what a person allowed, and whether it comes back with what was taken away.

@@ -134,6 +134,7 @@ fn n050_logging_out_everywhere_ends_what_apps_were_given() {
         redirect_uri: "https://app.example/cb".to_owned(),
         is_redirect_uri_sent: true,
         code_challenge: Some([1; 32]),
+        judged_at: crate::position::Position::new(u64::MAX),
     };
     let stands = |world: &World, name| {
         let code = world

@@ -12,7 +12,9 @@ use keyledger_domain::id::{ClientId, OrgId, SessionId, UserId};
 use keyledger_domain::session::StartSession;
 use keyledger_domain::signing::SigningAlgorithm;
 use keyledger_domain::token_family::{NewRefreshToken, RefreshTokens};
-use keyledger_domain::{Actor, Authority, Command, Environment, Proof, Scopes, Timestamp};
+use keyledger_domain::{
+    Actor, Authority, Command, Environment, Position, Proof, Scopes, Timestamp,
+};
 
 use super::{credential, digest, of, text};
 
@@ -92,6 +94,7 @@ pub(super) fn steps(org: OrgId, user: UserId) -> Vec<(Authority, Command)> {
         redirect_uri: "https://app.example.com/callback".to_owned(),
         is_redirect_uri_sent: true,
         code_challenge: Some([9; 32]),
+        judged_at: Position::new(u64::MAX),
     };
     let refresh_token = |number| {
         Some(NewRefreshToken {

@@ -173,6 +173,7 @@ fn claims() -> Claims {
         jti: "3kTMd9wQx".parse().unwrap(),
         client_id: "a client".to_owned(),
         scope: None,
+        environment: None,
     }
 }
 

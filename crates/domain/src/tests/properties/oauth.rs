@@ -213,6 +213,7 @@ impl Dice<'_> {
                 redirect_uri: URI.to_owned(),
                 is_redirect_uri_sent: self.one_in(2),
                 code_challenge: self.maybe(|_| [7; 32]),
+                judged_at: directory.position(),
             }),
             8 => self.redemption(directory),
             9 | 10 => self.refresh(directory),
