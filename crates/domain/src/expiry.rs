@@ -26,6 +26,11 @@ pub enum Expiring {
 }
 
 impl Directory {
+    /// How many tokens, codes and families are in the state, good or not yet taken out.
+    pub fn expiring_count(&self) -> usize {
+        self.expiring.len()
+    }
+
     /// Notes that something is to be taken out, at this time at the earliest.
     pub(crate) fn expire_at(&mut self, at: Timestamp, what: Expiring) {
         self.expiring.insert((at, what));
