@@ -6,7 +6,8 @@ use actix_web::{HttpResponse, ResponseError};
 
 use crate::cors::{Cors, Leave};
 use crate::head;
-use crate::problem::BEARER;
+use crate::oauth::error::OauthError;
+use crate::problem::{BEARER, Problem};
 use crate::proxies::TrustedProxies;
 
 /// Two years, with subdomains (RFC 6797 §6.1; ASVS 3.4.1 wants one year at least).
@@ -49,14 +50,14 @@ impl Gate {
         let uri = &request.head().uri;
         let query = uri.query().unwrap_or_default();
         let seen = head::look(request.headers(), uri.path(), query)
-            .map_err(|problem| Box::new(problem.error_response()))?;
+            .map_err(|problem| Box::new(told(uri.path(), problem)))?;
         if !self.trusted_proxies.is_empty()
             && let Some(peer) = request.head().peer_addr
         {
             let client = self.trusted_proxies.client(peer, request.headers());
             // In the place of the proxy's address: whatever asks for the source behind here gets the
             // client's.
-            if let Some(client) = client.map_err(|problem| Box::new(problem.error_response()))? {
+            if let Some(client) = client.map_err(|problem| Box::new(told(uri.path(), problem)))? {
                 request.head_mut().peer_addr = Some(client);
             }
         }
@@ -85,6 +86,19 @@ impl Gate {
     }
 }
 
+/// The places where OAuth's clients ask, who read `error` and nothing else (RFC 6749 §5.2).
+const OAUTH: [&str; 3] = ["/oauth/token", "/oauth/introspect", "/oauth/revoke"];
+
+/// A refusal in the words of the place that was asked.
+fn told(path: &str, problem: Problem) -> HttpResponse {
+    let place = path.strip_suffix('/').unwrap_or(path);
+    if OAUTH.contains(&place) {
+        OauthError::from(problem).error_response()
+    } else {
+        problem.error_response()
+    }
+}
+
 /// Puts the address of the metadata into each challenge for a bearer token. The challenges themselves
 /// are made where nobody knows what this server is called.
 fn name_metadata(headers: &mut HeaderMap, address: &str) {
@@ -102,11 +116,9 @@ fn name_metadata(headers: &mut HeaderMap, address: &str) {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::ResponseError as _;
     use keyledger_domain::Refusal;
 
     use super::*;
-    use crate::problem::Problem;
 
     #[test]
     fn a_challenge_for_a_token_says_who_gives_tokens() {

@@ -273,6 +273,29 @@ fn n6_n7_n8_n9_n20_a_client_shows_itself_in_one_way_and_strangers_learn_nothing(
 }
 
 #[test]
+fn n6_n20_what_is_refused_before_it_is_read_is_told_as_oauth_tells_it() {
+    let app = register(&json!({}));
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("token", "x"),
+        ("client_id", &*app.id),
+        ("client_secret", &*app.secret),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let shown = by_basic(&app.id, &app.secret);
+    let pair = STANDARD.encode(format!("{}:{}", app.id, app.secret));
+    let twice = shown.header("Authorization", &format!("Basic {pair}"));
+    let packed = world().anonymous().header("Content-Encoding", "gzip");
+    for path in ["/oauth/token", "/oauth/introspect", "/oauth/revoke"] {
+        for client in [&twice, &packed] {
+            let reply = client.post_form(path, &form);
+            is_error(&reply, 400, "invalid_request");
+            assert_eq!(reply.header("content-type"), Some("application/json"));
+        }
+    }
+}
+
+#[test]
 fn n10_n11_n18_a_grant_is_one_of_three_and_one_of_the_clients_own() {
     let app = register(&json!({ "grant_types": ["client_credentials"] }));
     for grant in [
