@@ -5,6 +5,7 @@ use crate::actor::Authority;
 use crate::api_key::{
     ActivateApiKey, RestrictApiKey, RevealApiKey, RotateApiKey, SwitchApiKey, UndoApiKeyRotation,
 };
+use crate::audit_read::NoteAuditLogRead;
 use crate::authorization_code::{IssueAuthorizationCode, RedeemAuthorizationCode};
 use crate::client::{ChangeClient, DeleteClient, RegisterClient, RotateClientSecret, SwitchClient};
 use crate::consent::RevokeConsent;
@@ -106,6 +107,7 @@ commands! {
     RetireSigningKey,
     EndAllSessions,
     ErasePerson,
+    NoteAuditLogRead,
 }
 
 /// Decides a command: what happens, nothing because it is so already, or why not.
@@ -187,5 +189,6 @@ pub fn decide(
         Command::RetireSigningKey(c) => directory.decide_retire_signing_key(authority, c, now),
         Command::EndAllSessions(_) => directory.decide_end_all_sessions(authority),
         Command::ErasePerson(c) => directory.decide_erase_person(authority, &c),
+        Command::NoteAuditLogRead(c) => directory.decide_note_audit_log_read(authority, c, now),
     }
 }

@@ -80,6 +80,8 @@ pub struct Directory {
     pub(crate) invited: HashMap<Email, BTreeSet<InvitationId>>,
     /// Who was forgotten, and where the record of it stands.
     pub(crate) erased: BTreeMap<PersonId, Position>,
+    /// When it was last noted that somebody read the audit log of an organisation, for an hour.
+    pub(crate) audit_reads: BTreeSet<(OrgId, Actor, Timestamp)>,
 }
 
 impl Directory {
@@ -214,6 +216,7 @@ impl Directory {
             Event::SessionEnded(e) => self.orgs_of_actor(Actor::User(e.user)),
             Event::AllSessionsEnded(e) => self.orgs_of_actor(Actor::User(e.user)),
             Event::PersonErased(e) => self.orgs_of_erased(e.user),
+            Event::AuditLogRead(e) => vec![e.org],
             Event::ApiKeyFirstUsed(e) => self.orgs_of_api_key(e.id),
             Event::ApiKeyNetworkFirstSeen(e) => self.orgs_of_api_key(e.id),
             Event::OrgLimitsChanged(e) => vec![e.org],
@@ -318,6 +321,7 @@ impl Directory {
             Event::SessionEnded(e) => Target::Session(e.session),
             Event::AllSessionsEnded(e) => Target::User(e.user),
             Event::PersonErased(e) => Target::User(e.user),
+            Event::AuditLogRead(e) => Target::Organization(e.org),
             Event::ApiKeyFirstUsed(e) => of_api_key(e.id),
             Event::ApiKeyNetworkFirstSeen(e) => of_api_key(e.id),
             Event::OrgLimitsChanged(e) => Target::Organization(e.org),
@@ -395,6 +399,7 @@ impl Directory {
             Event::SessionEnded(e) => self.apply_session_ended(*e),
             Event::AllSessionsEnded(e) => self.apply_all_sessions_ended(*e, record),
             Event::PersonErased(e) => self.apply_person_erased(e, record),
+            Event::AuditLogRead(e) => self.apply_audit_log_read(*e, record),
             Event::ApiKeyFirstUsed(e) => self.apply_api_key_first_used(*e),
             Event::ApiKeyNetworkFirstSeen(e) => self.apply_api_key_network_first_seen(*e),
             Event::OrgLimitsChanged(e) => self.apply_org_limits_changed(*e),

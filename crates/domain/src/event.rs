@@ -11,6 +11,7 @@ use crate::api_key::{
     ApiKeyActivated, ApiKeyDisabled, ApiKeyEnabled, ApiKeyRestricted, ApiKeyRevealed,
     ApiKeyRotated, ApiKeyRotationUndone,
 };
+use crate::audit_read::AuditLogRead;
 use crate::authorization_code::{AuthorizationCodeIssued, AuthorizationCodeRedeemed};
 use crate::client::{
     ClientChanged, ClientDeleted, ClientDisabled, ClientEnabled, ClientRegistered,
@@ -144,4 +145,5 @@ events! {
     SigningKeyRetired,
     AllSessionsEnded,
     PersonErased,
+    AuditLogRead,
 }

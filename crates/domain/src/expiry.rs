@@ -6,8 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::actor::Actor;
 use crate::credential::CredentialId;
 use crate::directory::Directory;
+use crate::id::OrgId;
 use crate::time::Timestamp;
 
 /// How much one record takes out. More than a record can bring in, so that nothing gathers; and few
@@ -23,6 +25,8 @@ pub enum Expiring {
     Code(CredentialId),
     /// A family of tokens. It may have been given more time since.
     Family(CredentialId),
+    /// That somebody read the audit log of an organisation. It may have been noted again since.
+    AuditRead(OrgId, Actor),
 }
 
 impl Directory {
@@ -57,6 +61,7 @@ impl Directory {
                     self.codes.remove(&id);
                 }
                 Expiring::Family(id) => self.expire_family(id, now),
+                Expiring::AuditRead(org, reader) => self.expire_audit_read(org, reader, now),
             }
         }
     }

@@ -21,6 +21,7 @@
 pub mod access_token;
 pub mod actor;
 pub mod api_key;
+pub mod audit_read;
 pub mod authorization_code;
 mod bar;
 pub mod by_credential;

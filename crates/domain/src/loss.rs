@@ -363,6 +363,7 @@ impl LossSearch {
             | Event::UserKeyRenamed(_)
             | Event::ApiKeyRotationUndone(_)
             | Event::ApiKeyRevealed(_)
+            | Event::AuditLogRead(_)
             | Event::SessionStarted(_)
             | Event::SessionEnded(_)
             | Event::OrgLimitsChanged(_)

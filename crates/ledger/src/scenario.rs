@@ -6,6 +6,7 @@ use keyledger_domain::api_key::{
     ActivateApiKey, Activation, NewApiKey, RestrictApiKey, RevealApiKey, RotateApiKey,
     SwitchApiKey, UndoApiKeyRotation,
 };
+use keyledger_domain::audit_read::NoteAuditLogRead;
 use keyledger_domain::credits::{ChangeCredits, Grant, Refill};
 use keyledger_domain::entitlement::{CreateEntitlement, RevokeEntitlement};
 use keyledger_domain::erasure::ErasePerson;
@@ -572,6 +573,7 @@ pub(crate) fn steps() -> Vec<Submission> {
         confirm: "dora@example.com".to_owned(),
     };
     step(of(ada), erase.into());
+    step(of(ada), NoteAuditLogRead { org }.into());
 
     let numbered = (1..).zip(steps);
     numbered

@@ -44,7 +44,7 @@ use crate::store::ReadStore;
 /// writes it (a field, its order, a variant), and whenever `apply` makes another state of the same
 /// records. Snapshots of other revisions are ignored, and the next start replays all. A test compares
 /// the golden snapshot and says so when it was forgotten.
-pub const SNAPSHOT_SCHEMA: u32 = 9;
+pub const SNAPSHOT_SCHEMA: u32 = 10;
 
 const MAGIC: &[u8; 8] = b"KLSNAP 1";
 const HEADER_BYTES: usize = 20;

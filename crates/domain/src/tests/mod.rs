@@ -5,6 +5,7 @@
 //! so that it can be read off: 401, 404, 403, 422, 409, and what is granted last.
 
 mod api_key;
+mod audit_read;
 mod bar;
 mod credits;
 mod directory;

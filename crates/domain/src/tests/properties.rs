@@ -18,6 +18,7 @@ use crate::api_key::{
     ActivateApiKey, Activation, ApiKey, Holder, NewApiKey, OtherSecret, RestrictApiKey,
     RevealApiKey, RotateApiKey, UndoApiKeyRotation,
 };
+use crate::audit_read::NoteAuditLogRead;
 use crate::command::{Command, decide};
 use crate::credential::{CredentialId, CredentialKind, Environment};
 use crate::credits::{ChangeCredits, Grant, Refill};
@@ -73,7 +74,7 @@ const NETS: &[&str] = &["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "2001:db8::/32
 mod oauth;
 
 /// How many different commands [`Dice::command`] draws from.
-const COMMANDS: usize = 70;
+const COMMANDS: usize = 71;
 
 /// Draws from bytes, so that a failing run shrinks to the shortest one.
 struct Dice<'a> {
@@ -370,6 +371,7 @@ impl<'a> Dice<'a> {
                 overlap_seconds: self.pick(&[0, 600, OVERLAP_SECONDS_MAX, u64::MAX]),
             }),
             67 => Command::RetireSigningKey(RetireSigningKey { kid: self.kid() }),
+            70 => Command::NoteAuditLogRead(NoteAuditLogRead { org }),
             43 => Command::EndSession(EndSession {
                 session: session_id(self.name()),
             }),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use keyledger_domain::api_key::*;
+use keyledger_domain::audit_read::AuditLogRead;
 use keyledger_domain::credits::*;
 use keyledger_domain::entitlement::*;
 use keyledger_domain::erasure::*;
@@ -399,6 +400,7 @@ impl Draw {
                 expires_at: self.at(),
             }),
             "SessionEnded" => Event::SessionEnded(SessionEnded { session, user }),
+            "AuditLogRead" => Event::AuditLogRead(AuditLogRead { org }),
             "AllSessionsEnded" => Event::AllSessionsEnded(AllSessionsEnded { user }),
             "PersonErased" => Event::PersonErased(PersonErased {
                 user,

@@ -1,5 +1,6 @@
-//! Stored events of organisations and their teams.
+//! Stored events of organisations and their teams, and of who reads what they did.
 
+use keyledger_domain::audit_read::AuditLogRead;
 use keyledger_domain::org::{OrgCreated, ScopeAdded};
 use keyledger_domain::policy::OrgPolicyChanged;
 use keyledger_domain::rate_limit::OrgLimitsChanged;
@@ -85,5 +86,11 @@ event! {
         expiry_required: bool,
         idle_disable_seconds: Option<u64>,
         retrievable_keys: bool,
+    }
+}
+
+event! {
+    AuditLogRead as AuditLogReadV1 {
+        org: [u8; 16],
     }
 }

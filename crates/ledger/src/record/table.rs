@@ -155,5 +155,6 @@ table! {
     56 AllSessionsEnded [access::AllSessionsEndedV1 = 1];
     57 SigningKeyCreated [signing::SigningKeyCreatedV1 = 1];
     58 SigningKeyRetired [signing::SigningKeyRetiredV1 = 1];
+    59 AuditLogRead [orgs::AuditLogReadV1 = 1];
     60 PersonErased [access::PersonErasedV1 = 1];
 }
