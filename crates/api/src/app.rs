@@ -9,8 +9,8 @@ use std::sync::Arc;
 use governor::clock::MonotonicClock;
 use keyledger_domain::api_key::{ActivateApiKey, NewApiKey};
 use keyledger_domain::{
-    Command, CredentialId, CredentialKind, Digest, Directory, Environment, Plaintext, Record,
-    Timestamp,
+    Command, CredentialId, CredentialKind, Digest, Directory, Environment, Plaintext, Position,
+    Record, Timestamp,
 };
 use keyledger_ledger::credits_store::CreditsBook;
 use keyledger_ledger::key_file::{Peppers, Purpose, SubKey};
@@ -21,6 +21,7 @@ use keyledger_ledger::{
 };
 use parking_lot::{RwLock, RwLockReadGuard};
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::watch;
 
 use crate::caller::{Caller, Origin};
 use crate::decisions::Decisions;
@@ -35,6 +36,7 @@ use crate::passwords::Passwords;
 use crate::places::Places;
 use crate::problem::Problem;
 use crate::restrictions::Limits;
+use crate::routes::events::Streams;
 use crate::setup_code::SetUpCode;
 use crate::throttles::{ThrottleSettings, Throttles, Ticks};
 use crate::usage::Usage;
@@ -65,6 +67,8 @@ pub struct Settings {
 pub struct Lookups {
     directory: RwLock<Directory>,
     events: RwLock<EventIndex>,
+    /// The last record that they show, for those who wait for the next.
+    shown: watch::Sender<Position>,
 }
 
 impl Lookups {
@@ -75,9 +79,11 @@ impl Lookups {
 
     /// Look-ups that start at a state which was replayed.
     pub fn new(directory: Directory, events: EventIndex) -> Self {
+        let position = directory.position();
         Self {
             directory: RwLock::new(directory),
             events: RwLock::new(events),
+            shown: watch::Sender::new(position),
         }
     }
 }
@@ -93,6 +99,10 @@ impl Projection for LookupsFeed {
             directory.apply(record);
             events.add(record.position, &record.organizations);
         }
+        let position = directory.position();
+        drop((directory, events));
+        // Only now, or whoever is woken would wait for the locks.
+        self.0.shown.send_replace(position);
     }
 }
 
@@ -129,6 +139,7 @@ pub struct App {
     throttles: Arc<Throttles>,
     idle_sessions: IdleSessions,
     record_readers: Places<()>,
+    streams: Arc<Streams>,
     decisions: Decisions,
     rate_limits: RateLimits,
     signers: Signers,
@@ -157,6 +168,7 @@ impl App {
             throttles: Arc::new(throttles),
             idle_sessions: IdleSessions::new(idle_after, &ticks),
             record_readers: Places::new(RECORD_READERS_MAX, RECORD_READERS_WAITING_MAX),
+            streams: Arc::new(Streams::new()),
             decisions: Decisions::new(decisions),
             rate_limits: RateLimits::new(MonotonicClock),
             signers: Signers::default(),
@@ -262,6 +274,16 @@ impl App {
     /// The places for those who read records.
     pub(crate) fn record_readers(&self) -> &Places<()> {
         &self.record_readers
+    }
+
+    /// Those who follow the audit log.
+    pub(crate) fn streams(&self) -> &Arc<Streams> {
+        &self.streams
+    }
+
+    /// Tells whenever the look-ups show more records than before.
+    pub(crate) fn shown(&self) -> watch::Receiver<Position> {
+        self.parts.lookups.shown.subscribe()
     }
 
     pub(crate) fn credits_book(&self) -> &CreditsBook {

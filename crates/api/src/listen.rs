@@ -47,6 +47,8 @@ pub(crate) struct Listening {
     pub(crate) shutdown_seconds: u64,
     /// Whether a signal ends it.
     pub(crate) heeds_signals: bool,
+    /// What to do when it begins to end: what would go on for ever is to stop.
+    pub(crate) when_ending: Box<dyn FnOnce()>,
 }
 
 /// Answers what comes through the socket with the application that `factory` makes, once a worker.
@@ -76,6 +78,11 @@ where
     }
     let draining = builder.graceful_shutdown_signal();
     let address = listening.listener.local_addr()?;
+    let (ending, when_ending) = (draining.clone(), listening.when_ending);
+    actix_web::rt::spawn(async move {
+        ending.notified().await;
+        when_ending();
+    });
     // What a worker answers requests with, over whichever kind of connection.
     macro_rules! http {
         () => {{

@@ -116,6 +116,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         scopes::list_scopes,
         scopes::create_scope,
         events::list_events,
+        events::stream_events,
         events::read_event,
         log::prove_event,
         log::read_record,

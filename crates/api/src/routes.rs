@@ -98,6 +98,7 @@ pub(crate) mod paths {
         REVOCATION_UNDO,
         SCOPES,
         EVENTS,
+        EVENT_STREAM,
         EVENT,
         EVENT_PROOF,
         EVENT_RECORD,
@@ -174,6 +175,7 @@ pub(crate) mod paths {
     pub(crate) const ORG_LIMITS: Paths = &["/v1/orgs/{org}/limits"];
     pub(crate) const SCOPES: Paths = &["/v1/scopes"];
     pub(crate) const EVENTS: Paths = &["/v1/events"];
+    pub(crate) const EVENT_STREAM: Paths = &["/v1/events/stream"];
     pub(crate) const EVENT: Paths = &["/v1/events/{position}"];
     pub(crate) const EVENT_PROOF: Paths = &["/v1/events/{position}/proof"];
     pub(crate) const EVENT_RECORD: Paths = &["/v1/events/{position}/record"];
@@ -434,6 +436,8 @@ fn configure_oauth(config: &mut ServiceConfig) {
 fn configure_oversight(config: &mut ServiceConfig) {
     config
         .service(at(paths::EVENTS).get(events::list_events).done())
+        // Before the next, whose pattern it fits as well.
+        .service(at(paths::EVENT_STREAM).get(events::stream_events).done())
         .service(at(paths::EVENT).get(events::read_event).done())
         .service(at(paths::EVENT_PROOF).get(log::prove_event).done())
         .service(at(paths::EVENT_RECORD).get(log::read_record).done())

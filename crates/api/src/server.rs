@@ -54,6 +54,7 @@ pub fn run(
 ) -> io::Result<()> {
     let app = web::Data::new(app);
     let watched = app.clone();
+    let streams = Arc::clone(app.streams());
     let edge = Edge::new(Arc::new(ids)).with_gate(Arc::new(options.gate));
     actix_web::rt::System::new().block_on(async move {
         let listening = Listening {
@@ -63,6 +64,7 @@ pub fn run(
             connections_max: options.connections_max,
             shutdown_seconds: options.shutdown_seconds,
             heeds_signals: true,
+            when_ending: Box::new(move || streams.end()),
         };
         let server = listen::serve(listening, move || {
             Application::new()
@@ -113,6 +115,7 @@ impl Starting {
                         connections_max: STARTING_CONNECTIONS_MAX,
                         shutdown_seconds: 0,
                         heeds_signals: false,
+                        when_ending: Box::new(|| ()),
                     };
                     let server = listen::serve(listening, || {
                         Application::new()

@@ -306,10 +306,11 @@ impl Board {
             // Not for these owners' eyes, and there all the same.
             self.found.push(json!({ "between": [before, now] }));
         }
-        // The server notes by itself that a key was used, a moment after.
+        // The server notes by itself that a key was used, a moment after, and who reads the audit log.
         events.retain(|_, event| {
             let kind = event["type"].as_str();
-            !matches!(kind, Some("ApiKeyFirstUsed" | "ApiKeyNetworkFirstSeen"))
+            let own = ["ApiKeyFirstUsed", "ApiKeyNetworkFirstSeen", "AuditLogRead"];
+            !kind.is_some_and(|kind| own.contains(&kind))
         });
         self.found.extend(events.into_values());
     }

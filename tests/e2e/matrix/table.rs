@@ -85,6 +85,7 @@ POST   /v1/orgs/{org}/revocations/{id}/undo           401 401   - 403 200 200 40
 GET    /v1/scopes                                     401 401   - 200 200 200 200 200 403 403 200
 POST   /v1/scopes                                     401 401   - 403 403 201 404 403 403 403 403  {"name":"$new:read","organization":"acme"}
 GET    /v1/events                                     401 401   - 403 200 200 200 403 403 403 200
+GET    /v1/events/stream                              401 401   - 403 200 200 200 403 403 403 200
 GET    /v1/events/{position}                          401 401   - 403 200 200 404 403 403 403 200
 GET    /v1/events/{position}/proof                    401 401   - 403 200 200 404 403 403 403 200
 GET    /v1/events/{position}/record                   401 401   - 403 200 200 404 403 403 403 200

@@ -1,11 +1,14 @@
 //! `GET /v1/events` and `GET /v1/events/{position}`: what happened, by whom.
 
+mod reading;
+mod stream;
+
 use keyledger_tests::{Client, NOT_PROVIDED, Reply, raw};
 use serde_json::{Value, json};
 
 use crate::world::{make_key, unique, world};
 
-fn items(reply: &Reply) -> Vec<Value> {
+pub(crate) fn items(reply: &Reply) -> Vec<Value> {
     reply
         .member("items")
         .as_array()

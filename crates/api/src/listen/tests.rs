@@ -31,6 +31,7 @@ impl Panicky {
                     connections_max: 10,
                     shutdown_seconds: 0,
                     heeds_signals: false,
+                    when_ending: Box::new(|| ()),
                 };
                 let ids = Arc::new(RequestIds::new([7; 8]));
                 let gate = Arc::new(Gate::default());

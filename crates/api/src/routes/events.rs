@@ -4,7 +4,9 @@
 //! `scan::EXAMINED_MAX` says: whoever verifies a key meanwhile does not feel it.
 
 mod filter;
+mod reading;
 mod scan;
+mod stream;
 mod view;
 
 use actix_web::http::StatusCode;
@@ -20,7 +22,9 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::organization;
-use filter::{EventQuery, Wanted};
+use filter::{EventQuery, Filter, Wanted};
+pub(crate) use stream::Streams;
+pub use stream::{__path_stream_events, stream_events};
 pub use view::EventView;
 
 /// The log that a caller may read.
@@ -50,13 +54,10 @@ impl Log {
         })
     }
 
-    /// The slug of the organisation through which the caller reads a record.
-    fn organization_of(&self, record: &Record) -> Option<String> {
-        let org = self
-            .orgs
-            .iter()
-            .find(|(id, _)| record.organizations.contains(id));
-        org.map(|(_, slug)| slug.clone())
+    /// The organisation through which the caller reads a record, with its slug.
+    fn org_of(&self, record: &Record) -> Option<&(OrgId, String)> {
+        let mut orgs = self.orgs.iter();
+        orgs.find(|(id, _)| record.organizations.contains(id))
     }
 
     /// Whether the caller's credential sees what a record is about.
@@ -116,7 +117,8 @@ impl Log {
         })
     }
 
-    fn one(&self, position: Position) -> Result<EventView, Problem> {
+    /// One event, and the organisation through which it is read.
+    fn one(&self, position: Position) -> Result<(EventView, Option<OrgId>), Problem> {
         let visible = {
             let events = self.app.events();
             self.orgs.iter().any(|(org, _)| events.has(*org, position))
@@ -130,7 +132,8 @@ impl Log {
         if !self.sees(self.target_of(&record)) {
             return Err(Problem::not_found());
         }
-        self.view(&record)
+        let org = self.org_of(&record).map(|(org, _)| *org);
+        Ok((self.view(&record)?, org))
     }
 
     fn view(&self, record: &Record) -> Result<EventView, Problem> {
@@ -142,7 +145,11 @@ impl Log {
                 view::tells_origin(&directory, &self.authority, record),
             )
         };
-        let mut view = EventView::of(record, target, self.organization_of(record))?;
+        let mut view = EventView::of(
+            record,
+            target,
+            self.org_of(record).map(|(_, slug)| slug.clone()),
+        )?;
         if !tells_origin {
             view.withhold_origin();
         }
@@ -162,7 +169,8 @@ pub(super) async fn require_event(
     let log = Log::of(app, &app.directory(), caller, None)?;
     let position = position.parse().map_err(|_| Problem::not_found())?;
     let position = Position::new(position);
-    read_records(app, move || log.one(position)).await?;
+    let (_, org) = read_records(app, move || log.one(position)).await?;
+    app.note_audit_read(caller, org).await?;
     Ok(position)
 }
 
@@ -214,6 +222,8 @@ pub async fn list_events(
         let orgs: Vec<_> = log.orgs.iter().map(|(org, _)| *org).collect();
         (log, query.check(&directory, &orgs)?)
     };
+    let orgs = log.orgs.iter().map(|(org, _)| *org);
+    app.note_audit_read(&caller, orgs).await?;
     let page = read_records(&app, move || {
         log.page(&filter.wanted, filter.after, filter.limit)
     })
@@ -240,6 +250,7 @@ pub async fn read_event(
 ) -> Result<HttpResponse, Problem> {
     let log = Log::of(&app, &app.directory(), &caller, None)?;
     let position = position.parse().map_err(|_| Problem::not_found())?;
-    let event = read_records(&app, move || log.one(Position::new(position))).await?;
+    let (event, org) = read_records(&app, move || log.one(Position::new(position))).await?;
+    app.note_audit_read(&caller, org).await?;
     Ok(HttpResponse::Ok().json(event))
 }

@@ -40,6 +40,71 @@ pub struct EventQuery {
     organization: Option<String>,
 }
 
+/// Which events a stream tells: those for which all that is said here holds.
+#[derive(Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct StreamQuery {
+    /// Who did it: as an event tells it, or a member's address or slug, or a service's slug.
+    #[param(example = "ada@example.com")]
+    actor: Option<String>,
+    /// What it is about, as an event tells it.
+    #[param(example = "service:0b6f0f0e-6a3c-4c1d-9d52-0c8a7f4f5a10")]
+    target: Option<String>,
+    /// The type of the event.
+    #[param(example = "ServiceCreated")]
+    r#type: Option<String>,
+    /// The slug of one organisation; left out, all whose log the caller may read.
+    #[param(example = "acme")]
+    organization: Option<String>,
+    /// Begin behind this position; left out, with what happens from now on. `Last-Event-ID` goes before it.
+    #[param(value_type = Option<u64>, format = "uint64")]
+    after: Option<String>,
+    /// End after so many seconds, 0 to 3,600; 3,600 where it is left out. With 0 it tells what is there, and
+    /// ends.
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 3600)]
+    seconds: Option<String>,
+}
+
+/// How long a stream lives at most, in seconds.
+const STREAM_SECONDS_MAX: u64 = 3_600;
+
+impl StreamQuery {
+    pub(super) fn organization(&self) -> Option<&str> {
+        self.organization.as_deref()
+    }
+
+    /// The same as a query for a list, and for how long, in seconds; a position in `last_event_id` is the
+    /// one to go on behind.
+    ///
+    /// # Errors
+    /// 422.
+    pub(super) fn check(self, last_event_id: Option<&str>) -> Result<(EventQuery, u64), Problem> {
+        let mut fields = Fields::default();
+        if last_event_id.is_some_and(|id| id.parse::<u64>().is_err()) {
+            fields.refuse("Last-Event-ID", "must be a position, as an event has it");
+        }
+        let seconds = self.seconds.as_deref().map(str::parse);
+        let seconds = seconds.unwrap_or(Ok(STREAM_SECONDS_MAX));
+        let seconds = seconds
+            .ok()
+            .filter(|seconds| *seconds <= STREAM_SECONDS_MAX);
+        if seconds.is_none() {
+            fields.refuse("seconds", "must be a number from 0 to 3600");
+        }
+        fields.check()?;
+        let query = EventQuery {
+            actor: self.actor,
+            target: self.target,
+            r#type: self.r#type,
+            organization: self.organization,
+            after: last_event_id.map(str::to_owned).or(self.after),
+            ..EventQuery::default()
+        };
+        Ok((query, seconds.unwrap_or_default()))
+    }
+}
+
 /// A query that was understood.
 pub(super) struct Filter {
     pub(super) wanted: Wanted,
@@ -60,6 +125,11 @@ pub(super) struct Wanted {
 impl EventQuery {
     pub(super) fn organization(&self) -> Option<&str> {
         self.organization.as_deref()
+    }
+
+    /// Whether it says where to begin.
+    pub(super) const fn has_beginning(&self) -> bool {
+        self.after.is_some()
     }
 
     /// Reads the query. Names of actors are looked up in these organisations only, so that nobody

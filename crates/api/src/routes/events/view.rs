@@ -89,6 +89,10 @@ impl EventView {
 }
 
 impl EventView {
+    pub(super) const fn position(&self) -> u64 {
+        self.position
+    }
+
     /// Leaves out where it came from.
     pub(super) fn withhold_origin(&mut self) {
         self.source = None;

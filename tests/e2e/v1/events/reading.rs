@@ -1,0 +1,106 @@
+//! That reading the audit log is itself in it.
+
+use keyledger_tests::Client;
+use serde_json::{Value, json};
+
+use super::items;
+use crate::world::{make_key, unique, world};
+
+/// The records of who read the log of an organisation, as its owner reads them.
+fn readings(reader: &Client, org: &str) -> Vec<Value> {
+    let path = format!("/v1/events?type=AuditLogRead&organization={org}&limit=1000");
+    items(&reader.get(&path).expect(200))
+}
+
+#[test]
+fn a_reader_is_on_record_once_with_what_they_showed_and_from_where() {
+    let (org, boss) = world().other_org();
+    let boss = world().with_key(&boss.key);
+    let auditor = world().person_in(&org, &boss, "manager");
+    let by_key = world().with_key(&auditor.key);
+    let by_password = world().anonymous().basic(&auditor.email, &auditor.password);
+    for _ in 0..3 {
+        by_key
+            .get(&format!("/v1/events?organization={org}"))
+            .expect(200);
+    }
+    // The same person, whatever they show.
+    by_password.get("/v1/events?limit=1").expect(200);
+    let me = by_key.get("/v1/me").expect(200).string("id");
+    let actor = format!("user:{me}");
+    let all = readings(&boss, &org);
+    let theirs: Vec<&Value> = all
+        .iter()
+        .filter(|event| event["actor"] == *actor)
+        .collect();
+    let [one] = theirs[..] else {
+        panic!("one record of the auditor, not {theirs:?}");
+    };
+    assert!(
+        one["target"]
+            .as_str()
+            .is_some_and(|target| target.starts_with("organization:"))
+    );
+    assert_eq!(one["organization"], *org);
+    assert!(
+        auditor
+            .key
+            .contains(one["credential"].as_str().expect("the key they showed"))
+    );
+    assert_eq!(one["source"], "127.0.0.1");
+    assert!(one["request_id"].is_string());
+    // Whoever asks is on record themselves, before they are answered.
+    let asks = format!("user:{}", boss.get("/v1/me").expect(200).string("id"));
+    assert!(all.iter().any(|event| event["actor"] == *asks), "{all:?}");
+}
+
+#[test]
+fn one_event_read_by_its_position_is_read_too() {
+    let (org, boss) = world().other_org();
+    let boss = world().with_key(&boss.key);
+    let made = world().person_in(&org, &boss, "manager");
+    let auditor = world().with_key(&made.key);
+    let key = make_key(&auditor, &json!({ "handle": unique("read-one") }));
+    let at = key
+        .header("Keyledger-Position")
+        .expect("its position")
+        .to_owned();
+    auditor.get("/v1/events/999999999999").expect(404);
+    let member = world().person_in(&org, &boss, "member");
+    world()
+        .with_key(&member.key)
+        .get(&format!("/v1/events/{at}"))
+        .expect(403);
+    let count = |actor: &str| {
+        let all = readings(&boss, &org);
+        all.iter().filter(|event| event["actor"] == *actor).count()
+    };
+    let actor = format!("user:{}", auditor.get("/v1/me").expect(200).string("id"));
+    assert_eq!(count(&actor), 0, "who was refused has read nothing");
+    auditor.get(&format!("/v1/events/{at}")).expect(200);
+    auditor.get(&format!("/v1/events/{at}/record")).expect(200);
+    assert_eq!(count(&actor), 1);
+}
+
+#[test]
+fn it_is_on_record_in_each_organisation_that_was_read_and_in_no_other() {
+    let (one, first) = world().other_org();
+    let (other, second) = world().other_org();
+    let (first, second) = (world().with_key(&first.key), world().with_key(&second.key));
+    first.get("/v1/events?limit=1").expect(200);
+    second.get("/v1/events?limit=1").expect(200);
+    // The owner of acme made both, and reads both at once.
+    world().owner().get("/v1/events?limit=1").expect(200);
+    let actor = |client: &Client| {
+        let id = client.get("/v1/me").expect(200).string("id");
+        Value::from(format!("user:{id}"))
+    };
+    let (of_first, of_second) = (readings(&first, &one), readings(&second, &other));
+    let owner = actor(&world().owner());
+    for (reader, stranger, events) in [(&first, &second, of_first), (&second, &first, of_second)] {
+        let readers: Vec<&Value> = events.iter().map(|event| &event["actor"]).collect();
+        assert_eq!(readers.len(), 2, "{events:?}");
+        assert!(readers.contains(&&actor(reader)) && readers.contains(&&owner));
+        assert!(!readers.contains(&&actor(stranger)));
+    }
+}
