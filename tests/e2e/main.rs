@@ -27,6 +27,7 @@ mod health;
 mod leaks;
 mod matrix;
 mod oauth {
+    mod addresses;
     mod authorize;
     mod refresh;
     mod token;

@@ -5,7 +5,7 @@ use keyledger_tests::person::parameter;
 use keyledger_tests::{Launch, OWNER_EMAIL, OWNER_PASSWORD, Reply};
 use serde_json::{Value, json};
 
-use super::token::{App, CALLBACK, register, register_on};
+use super::token::{App, CALLBACK, VERIFIER, register, register_on};
 use crate::world::{World, world};
 
 const OWNER: (&str, &str) = (OWNER_EMAIL, OWNER_PASSWORD);
@@ -14,7 +14,7 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const PAGE: &str = "/oauth/authorize";
 
 /// An app's link, with these parameters in place of the usual ones; an empty value leaves one out.
-fn link(app: &App, other: &[(&str, &str)]) -> String {
+pub(super) fn link(app: &App, other: &[(&str, &str)]) -> String {
     let usual = [
         ("response_type", "code"),
         ("client_id", &*app.id),
@@ -33,7 +33,7 @@ fn link(app: &App, other: &[(&str, &str)]) -> String {
     format!("{PAGE}?{}", pairs.join("&"))
 }
 
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes()
         .map(|byte| {
@@ -46,12 +46,12 @@ fn encoded(text: &str) -> String {
         .collect()
 }
 
-fn browser() -> Browser {
+pub(super) fn browser() -> Browser {
     Browser::new(&world().anonymous())
 }
 
 /// The owner, signed in.
-fn owner() -> Browser {
+pub(super) fn owner() -> Browser {
     owner_of(world())
 }
 
@@ -63,17 +63,17 @@ fn owner_of(world: &World) -> Browser {
 }
 
 #[track_caller]
-fn press(browser: &mut Browser, page: &Reply, decision: &str) -> Reply {
+pub(super) fn press(browser: &mut Browser, page: &Reply, decision: &str) -> Reply {
     browser.submit(page, PAGE, &[("decision", decision)])
 }
 
-fn is_asked(reply: &Reply) -> bool {
+pub(super) fn is_asked(reply: &Reply) -> bool {
     reply.status() == 200 && reply.contains("asks to act for you")
 }
 
 /// Nobody is sent anywhere: a page of ours says what is wrong.
 #[track_caller]
-fn is_page(reply: &Reply, status: u16) {
+pub(super) fn is_page(reply: &Reply, status: u16) {
     assert_eq!(reply.status(), status, "{reply:?}");
     assert_eq!(reply.header("location"), None, "{reply:?}");
     assert_eq!(
@@ -107,117 +107,10 @@ fn is_code(reply: &Reply) -> String {
 }
 
 #[track_caller]
-fn is_told(reply: &Reply, error: &str) {
+pub(super) fn is_told(reply: &Reply, error: &str) {
     let location = called_back(reply);
     assert_eq!(parameter(&location, "error"), error, "{reply:?}");
     assert!(!location.contains("code="), "{reply:?}");
-}
-
-#[test]
-fn n21_n22_n23_n25_n26_nobody_is_sent_where_no_app_is_registered() {
-    let app = register(&json!({}));
-    let two = register(&json!({ "redirect_uris": [CALLBACK, "https://your-app.com/other"] }));
-    let never = "0b6f0f0e-6a3c-4c1d-9d52-0c8a7f4f5a10";
-    let mut links = vec![
-        link(&app, &[("client_id", never)]),
-        link(&app, &[("client_id", "")]),
-        link(&app, &[("client_id", &app.id.to_uppercase())]),
-        link(&app, &[("client_id", &format!("{} ", app.id))]),
-        format!("{}&client_id={}", link(&app, &[]), two.id),
-        link(&two, &[("redirect_uri", "")]),
-        format!("{}&redirect_uri={}", link(&app, &[]), encoded(CALLBACK)),
-        format!("{}&redirect_uri=https://evil.example", link(&app, &[])),
-        format!("{}&%72edirect_uri=https://evil.example", link(&app, &[])),
-    ];
-    for near in [
-        "https://evil.example/callback",
-        "https://your-app.com/callback/",
-        "https://your-app.com/callback/..",
-        "https://your-app.com/callback/../evil",
-        "https://your-app.com/callback?x",
-        "https://your-app.com/callback#f",
-        "https://your-app.com/callback%2e%2e",
-        "https://your-app.com/%63allback",
-        "https://your-app.com/Callback",
-        "https://your-app.com:443/callback",
-        "https://your-app.com./callback",
-        "https://your-app.com@evil.example/callback",
-        "https://your-\u{430}pp.com/callback",
-        "https://YOUR-APP.com/callback",
-        "HTTPS://your-app.com/callback",
-        "http://your-app.com/callback",
-        "//your-app.com/callback",
-        "https://your-app.com/callback\r\nx: y",
-        "https://your-app.com\\.evil.example/callback",
-        "javascript:alert(1)",
-        "data:text/html,x",
-    ] {
-        links.push(link(&app, &[("redirect_uri", near)]));
-    }
-    let (mut stranger, mut owner) = (browser(), owner());
-    for link in links {
-        is_page(&stranger.get(&link), 400);
-        is_page(&owner.get(&link), 400);
-    }
-}
-
-#[test]
-fn n24_n27_what_may_be_registered_and_which_port_may_be_another() {
-    for bad in [
-        "javascript:alert(1)",
-        "data:text/html,x",
-        "file:///etc/passwd",
-        "http://app.example/cb",
-        "http://localhost.evil.example/cb",
-        "http://127.0.0.1.nip.io/cb",
-        "http://127.1/cb",
-        "http://2130706433/cb",
-        "https://*.app.example/cb",
-        "https://app.example/cb#f",
-        "https://user@app.example/cb",
-        "https://app.example/../cb",
-        "https://app.example/cb?code=1",
-        "app:/cb",
-    ] {
-        let body = json!({ "name": "X", "grant_types": ["authorization_code"], "redirect_uris": [bad], "scopes": ["files:read"] });
-        let reply = world().owner().post("/v1/orgs/acme/clients", &body);
-        reply.expect_field("redirect_uris[0]");
-    }
-    // The sentence says what may be.
-    let body = json!({ "name": "X", "grant_types": ["authorization_code"], "redirect_uris": ["app:/cb"], "scopes": ["files:read"] });
-    let reply = world().owner().post("/v1/orgs/acme/clients", &body);
-    for kind in [
-        "https://",
-        "http://127.0.0.1",
-        "http://[::1]",
-        "http://localhost",
-        "com.example.app:/",
-    ] {
-        assert!(reply.contains(kind), "{reply:?}");
-    }
-    let local = register(&json!({ "redirect_uris": ["http://127.0.0.1/cb", "http://[::1]/cb"] }));
-    let mut owner = owner();
-    for (uri, is_taken) in [
-        ("http://127.0.0.1/cb", true),
-        ("http://127.0.0.1:49152/cb", true),
-        ("http://[::1]:49152/cb", true),
-        ("http://127.0.0.1:49152/other", false),
-        ("http://127.0.0.1:49152/cb/", false),
-        ("http://127.0.0.1:99999/cb", false),
-        ("http://127.0.0.1:/cb", false),
-        ("http://127.0.0.1:80@evil.example/cb", false),
-        ("http://127.0.0.1.nip.io/cb", false),
-        ("http://localhost/cb", false),
-        ("http://localhost.evil.example/cb", false),
-        ("https://127.0.0.1/cb", false),
-    ] {
-        let reply = owner.get(&link(&local, &[("redirect_uri", uri)]));
-        if is_taken {
-            assert!(is_asked(&reply), "{uri}: {reply:?}");
-        } else {
-            is_page(&reply, 400);
-        }
-    }
 }
 
 #[test]
@@ -471,9 +364,8 @@ fn n32_two_tabs_are_two_questions() {
     let location = back.header("location").expect("a way back");
     assert_eq!(parameter(location, "state"), "second");
     let code = parameter(location, "code");
-    let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-    app.redeem(&code, Some(verifier)).expect(400);
-    let given = other.redeem(&code, Some(verifier)).expect(200);
+    app.redeem(&code, Some(VERIFIER)).expect(400);
+    let given = other.redeem(&code, Some(VERIFIER)).expect(200);
     assert_eq!(given.string("scope"), "files:write");
     is_told(&press(&mut browser, &first, "deny"), "access_denied");
     is_code(&press(&mut browser, &third, "allow"));
@@ -754,7 +646,6 @@ fn n131_no_log_has_a_code_a_state_a_verifier_or_a_cookie() {
         .submit(&asked, PAGE, &[("decision", "allow")])
         .expect(303);
     let code = parameter(back.header("location").expect("a way back"), "code");
-    let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     let fields_of = |code: &str| {
         [
             ("grant_type", "authorization_code"),
@@ -762,7 +653,7 @@ fn n131_no_log_has_a_code_a_state_a_verifier_or_a_cookie() {
             ("client_secret", &app.secret),
             ("code", code),
             ("redirect_uri", CALLBACK),
-            ("code_verifier", verifier),
+            ("code_verifier", VERIFIER),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
     };
@@ -798,7 +689,7 @@ fn n131_no_log_has_a_code_a_state_a_verifier_or_a_cookie() {
         ("the refresh token", secret_of(&refresh)),
         ("the client's secret", secret_of(&app.secret)),
         ("the state", state.to_owned()),
-        ("the verifier", verifier.to_owned()),
+        ("the verifier", VERIFIER.to_owned()),
         ("the challenge", CHALLENGE.to_owned()),
         ("the password", OWNER_PASSWORD.to_owned()),
         (

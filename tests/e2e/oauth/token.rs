@@ -12,10 +12,11 @@ use crate::world::{World, unique, world};
 
 pub(super) const CALLBACK: &str = "https://your-app.com/callback";
 /// The verifier of all flows here, and its challenge (RFC 7636 App. B).
-const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+pub(super) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// A client, and what it needs to show.
+#[derive(Clone)]
 pub(super) struct App {
     pub(super) id: String,
     pub(super) secret: String,
