@@ -105,6 +105,11 @@ impl Directory {
         self.orgs.get(&id)
     }
 
+    /// All organisations, in no order.
+    pub fn orgs(&self) -> impl Iterator<Item = &Org> {
+        self.orgs.values()
+    }
+
     /// An organisation by its name in paths.
     pub fn org_by_slug(&self, slug: &str) -> Option<&Org> {
         self.org_slugs.get(slug).and_then(|id| self.orgs.get(id))

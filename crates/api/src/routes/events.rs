@@ -6,6 +6,7 @@
 mod filter;
 mod reading;
 mod scan;
+mod selection;
 mod stream;
 mod view;
 
@@ -22,7 +23,9 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::organization;
-use filter::{EventQuery, Filter, Wanted};
+pub use filter::EventQuery;
+use filter::{Filter, Wanted};
+pub use selection::Selection;
 pub(crate) use stream::Streams;
 pub use stream::{__path_stream_events, stream_events};
 pub use view::EventView;

@@ -1,0 +1,78 @@
+//! The same filters for whoever has the ledger itself before them, and with it all of its log.
+
+use keyledger_domain::id::OrgId;
+use keyledger_domain::{Directory, Position, Record};
+
+use super::filter::{EventQuery, Filter};
+use super::view::EventView;
+use crate::problem::Problem;
+
+/// Which records of a ledger are wanted, by the rules of `GET /v1/events`.
+pub struct Selection {
+    filter: Filter,
+    organization: Option<OrgId>,
+}
+
+impl Selection {
+    /// What this query selects of a ledger with this state. No right is asked for: whoever can read
+    /// the folder can read all that is in it.
+    ///
+    /// # Errors
+    /// 404 for an organisation that is not there, 422 for a filter that is not right.
+    pub fn of(query: &EventQuery, directory: &Directory) -> Result<Self, Problem> {
+        let organization = match query.organization() {
+            Some(slug) => {
+                let org = directory.org_by_slug(slug);
+                Some(org.ok_or_else(Problem::not_found)?.id)
+            }
+            None => None,
+        };
+        let orgs: Vec<OrgId> = match organization {
+            Some(org) => vec![org],
+            None => directory.orgs().map(|org| org.id).collect(),
+        };
+        Ok(Self {
+            filter: query.check(directory, &orgs)?,
+            organization,
+        })
+    }
+
+    /// Behind which position the records lie.
+    pub fn after(&self) -> Position {
+        self.filter.after
+    }
+
+    /// Whether neither this record nor any behind it is wanted: none is older than the one in front.
+    pub fn ends_before(&self, record: &Record) -> bool {
+        !record.at.is_before(self.filter.wanted.until)
+    }
+
+    /// The record as it is told, if it is wanted.
+    ///
+    /// # Errors
+    /// 500 if it cannot be told, which no event of ours is.
+    pub fn view(
+        &self,
+        record: &Record,
+        directory: &Directory,
+    ) -> Result<Option<EventView>, Problem> {
+        let wanted = &self.filter.wanted;
+        let target = directory.target_of(&record.event);
+        let is_wanted = wanted.since.is_none_or(|since| record.at >= since)
+            && !self.ends_before(record)
+            && self
+                .organization
+                .is_none_or(|org| record.organizations.contains(&org))
+            && wanted.takes(record)
+            && wanted.takes_target(target);
+        if !is_wanted {
+            return Ok(None);
+        }
+        let organization = self
+            .organization
+            .or_else(|| record.organizations.first().copied());
+        let slug = organization.and_then(|id| directory.org(id));
+        let slug = slug.map(|org| org.slug.to_string());
+        EventView::of(record, target, slug).map(Some)
+    }
+}
