@@ -6,6 +6,7 @@
 
 mod world;
 
+mod audit_command;
 mod authentication {
     mod carriers;
     mod flood;

@@ -584,6 +584,33 @@ impl Bootstrap {
     }
 }
 
+/// What the environment says to the commands that read a log: where it is, and with which key a server
+/// is asked.
+pub(crate) struct LogVariables {
+    /// A folder.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The address of a server.
+    pub(crate) url: Option<String>,
+    /// A key for it.
+    pub(crate) api_key: Option<Zeroizing<String>>,
+}
+
+impl LogVariables {
+    /// Reads them. One that is empty is not set.
+    pub(crate) fn read() -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place of the configuration; clap would put the key into arguments"
+        )]
+        let read = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            data_dir: read("KEYLEDGER_DATA_DIR").map(PathBuf::from),
+            url: read("KEYLEDGER_URL"),
+            api_key: read("KEYLEDGER_API_KEY").map(Zeroizing::new),
+        }
+    }
+}
+
 /// Proxy settings of the environment, which `doctor` looks at: this server makes no outgoing
 /// connection, but a client on the same machine may be sent elsewhere by them.
 pub(crate) fn proxy_variables() -> Vec<(&'static str, String)> {

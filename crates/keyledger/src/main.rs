@@ -7,9 +7,11 @@ mod boot;
 mod clock;
 mod commands;
 mod config;
+mod escape;
 mod logging;
 mod open_files;
 mod progress;
+mod remote;
 
 use std::process::ExitCode;
 

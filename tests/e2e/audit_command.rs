@@ -1,0 +1,371 @@
+//! `keyledger audit list | show | tail | export`, of a server and of the folder that it leaves.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use keyledger_tests::{Launch, OWNER_ORG, Program};
+use serde_json::{Value, json};
+
+use crate::world::{World, make_key, unique, world};
+
+/// `keyledger audit WORDS` of the server of this world, with this key.
+fn at_server(world: &World, key: &str, words: &[&str]) -> Program {
+    Program::new(&["audit"])
+        .with(words)
+        .with(&["--url", &url(world)])
+        .env("KEYLEDGER_API_KEY", key)
+}
+
+/// A key that reads the log.
+fn auditor(world: &World) -> String {
+    world.key_with_scopes(&["audit:read"])
+}
+
+fn in_folder(folder: &Path, words: &[&str]) -> Program {
+    let folder = folder.to_str().expect("a path of UTF-8");
+    Program::new(&["audit"])
+        .with(words)
+        .with(&["--data-dir", folder])
+}
+
+fn url(world: &World) -> String {
+    format!("http://127.0.0.1:{}", world.server().port())
+}
+
+fn lines(out: &str) -> Vec<Value> {
+    let lines = out.lines();
+    lines
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect()
+}
+
+/// Whether a terminal, an editor or a spreadsheet would do something at this character.
+fn acts(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\r')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Lets happen what somebody hostile would have logged.
+fn hostile(world: &World) {
+    let agent = format!("=HYPERLINK(\"x\"),\t{}", "x".repeat(10_000));
+    let owner = world.owner().header("User-Agent", &agent);
+    let service = json!({ "name": "=2+5+cmd|' /C calc'!A0", "description": "a\nb\"c" });
+    owner
+        .post(&format!("/v1/orgs/{OWNER_ORG}/services"), &service)
+        .expect(201);
+    make_key(&owner, &json!({ "handle": unique("hostile") }));
+}
+
+#[test]
+fn a_server_and_the_folder_that_it_leaves_tell_the_same() {
+    let mut world = World::on(Launch::new().start());
+    hostile(&world);
+    let service = world.service();
+    let target = format!("service:{}", service.string("id"));
+    let questions: [&[&str]; 12] = [
+        &["export", "--after", "0"],
+        &["list", "--limit", "3"],
+        &["list", "--type", "ServiceCreated", "--format", "table"],
+        &["list", "--target", &target],
+        &["list", "--actor", "owner", "--organization", OWNER_ORG],
+        &["list", "--since", "2001-01-01T00:00:00Z", "--after", "2"],
+        &["list", "--until", "2001-01-01T00:00:00Z", "--format", "csv"],
+        &["show", "1"],
+        &["show", "2", "--format", "ocsf"],
+        &["export", "--format", "csv", "--type", "UserKeyCreated"],
+        &["export", "--format", "ocsf"],
+        &["export", "--until", "2099-01-01T00:00:00Z"],
+    ];
+    let key = auditor(&world);
+    let ask = |words: &&[&str]| at_server(&world, &key, words).run().ok();
+    let told: Vec<String> = questions.iter().map(ask).collect();
+    world.server_mut().stop();
+    let folder = world.server().data_dir().to_owned();
+    // That a key was used first is told in the log a little later than its use.
+    let of_use =
+        |line: &&str| !line.contains("ApiKeyFirstUsed") && !line.contains("NetworkFirstSeen");
+    for (words, told) in questions.iter().zip(&told) {
+        let found = in_folder(&folder, words).run().ok();
+        let found: Vec<&str> = found.lines().filter(of_use).collect();
+        let told: Vec<&str> = told.lines().filter(of_use).collect();
+        assert!(found == told, "{words:?} differ");
+    }
+    let events = lines(&told[0]);
+    assert!(events.len() > 5 && lines(&told[1]).len() == 3);
+    assert_eq!(lines(&told[3]).len(), 1);
+    assert_eq!(lines(&told[7])[0], events[0]);
+    assert_eq!(told[6].lines().count(), 1, "a header and nothing else");
+    world.server().assert_ledger_verifies();
+    world.server_mut().start_again();
+    assert_eq!(world.owner().get("/v1/me").status(), 200);
+}
+
+#[test]
+fn tail_begins_with_the_last_and_goes_on_with_what_happens() {
+    let key = auditor(world());
+    let handle = unique("before");
+    make_key(&world().owner(), &json!({ "handle": handle }));
+    let words = [
+        "tail",
+        "-n",
+        "1",
+        "--type",
+        "UserKeyCreated",
+        "--actor",
+        "owner",
+    ];
+    let mut child = at_server(world(), &key, &words).spawn();
+    let mut out = BufReader::new(child.stdout.take().expect("its output"));
+    let mut next = || {
+        let mut line = String::new();
+        out.read_line(&mut line).expect("a line of its output");
+        serde_json::from_str::<Value>(&line).expect("a line is an event")
+    };
+    let first = next();
+    assert_eq!(first["type"], "UserKeyCreated");
+    let ours = unique("after");
+    make_key(&world().owner(), &json!({ "handle": ours }));
+    let mut last = first["position"].as_u64();
+    loop {
+        // Other tests make keys too.
+        let event = next();
+        assert!(event["position"].as_u64() > last, "in order, each once");
+        last = event["position"].as_u64();
+        if event["data"].to_string().contains(&ours) {
+            break;
+        }
+    }
+    child.kill().expect("it still runs");
+    child.wait().expect("its end");
+}
+
+#[test]
+fn tail_of_a_folder_shows_the_last_and_ends() {
+    let mut world = World::on(Launch::new().start());
+    for _ in 0..3 {
+        make_key(&world.owner(), &json!({ "handle": unique("key") }));
+    }
+    world.server_mut().stop();
+    let folder = world.server().data_dir();
+    let all = lines(&in_folder(folder, &["export"]).run().ok());
+    let tail = lines(&in_folder(folder, &["tail", "-n", "2"]).run().ok());
+    assert_eq!(tail, all[all.len() - 2..]);
+    let after = (all.len() - 1).to_string();
+    let tail = lines(&in_folder(folder, &["tail", "--after", &after]).run().ok());
+    assert_eq!(tail, all[all.len() - 1..]);
+    let none = in_folder(folder, &["tail", "-n", "0"]).run().ok();
+    assert_eq!(none, "");
+}
+
+#[test]
+fn a_list_says_where_it_goes_on() {
+    let key = auditor(world());
+    let ran = at_server(world(), &key, &["list", "--limit", "2"]).run();
+    assert!(ran.err.contains("--after 2"), "{}", ran.err);
+    assert_eq!(lines(&ran.ok()).len(), 2);
+    let rest = at_server(world(), &key, &["list", "--after", "2", "--limit", "1"]);
+    assert_eq!(lines(&rest.run().ok())[0]["position"], 3);
+}
+
+#[test]
+fn a_wrong_key_is_told_without_the_key() {
+    let good = auditor(world());
+    let (public, secret) = good.rsplit_once('_').expect("a key");
+    let wrong = format!("{public}_{}", secret.chars().rev().collect::<String>());
+    for words in [&["list"][..], &["show", "1"], &["tail"], &["export"]] {
+        let said = at_server(world(), &wrong, words).run().failed(1);
+        assert!(
+            said.contains("401") && said.contains("KEYLEDGER_API_KEY"),
+            "{words:?}"
+        );
+        assert!(
+            !said.contains(&wrong[wrong.len() - 20..]),
+            "{words:?} tells the key"
+        );
+    }
+    let narrow = world().key_with_scopes(&["files:read"]);
+    let said = at_server(world(), &narrow, &["list"]).run().failed(1);
+    assert!(
+        said.contains("403") && said.contains("audit:read"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_key_comes_from_a_file_of_its_owner_or_the_environment_and_no_argument() {
+    let room = tempfile::tempdir().expect("a folder");
+    let path = room.path().join("key");
+    let write = |mode| {
+        std::fs::write(&path, format!("{}\n", auditor(world()))).expect("writing a key");
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&path, permissions).expect("setting its mode");
+    };
+    let words = ["audit", "show", "1", "--url", &url(world())];
+    let file = path.to_str().expect("a path of UTF-8");
+    let program = Program::new(&words).with(&["--key-file", file]);
+    write(0o600);
+    assert_eq!(lines(&program.run().ok()).len(), 1);
+    write(0o644);
+    let said = program.run().failed(1);
+    assert!(said.contains("644") && said.contains("chmod 600"), "{said}");
+
+    let said = Program::new(&words).run().failed(2);
+    assert!(
+        said.contains("KEYLEDGER_API_KEY") && said.contains("--key-file"),
+        "{said}"
+    );
+    Program::new(&words).with(&["--key", "k"]).run().failed(2);
+    let plain = Program::new(&["audit", "list", "--url", "http://keys.example.com"]);
+    let said = plain.env("KEYLEDGER_API_KEY", "k").run().failed(2);
+    assert!(said.contains("https"), "{said}");
+    let both = Program::new(&["audit", "list"])
+        .env("KEYLEDGER_URL", &url(world()))
+        .env("KEYLEDGER_DATA_DIR", file);
+    both.run().failed(2);
+    Program::new(&words)
+        .with(&["--data-dir", file])
+        .run()
+        .failed(2);
+}
+
+#[test]
+fn a_folder_that_a_server_has_says_how_to_ask_the_server() {
+    let folder = world().server().data_dir();
+    for words in [&["list"][..], &["show", "1"], &["tail"], &["export"]] {
+        let said = in_folder(folder, words).run().failed(1);
+        assert!(said.contains("--url"), "{words:?}: {said}");
+    }
+    let nowhere = tempfile::tempdir().expect("a folder");
+    let said = in_folder(nowhere.path(), &["list"]).run().failed(1);
+    assert!(said.contains("there is no ledger"), "{said}");
+    let left = std::fs::read_dir(nowhere.path()).expect("reading it");
+    assert_eq!(left.count(), 0, "looking makes nothing");
+}
+
+#[test]
+fn a_position_or_filter_that_cannot_be_says_so() {
+    let key = auditor(world());
+    let said = at_server(world(), &key, &["show", "999999999"])
+        .run()
+        .failed(1);
+    assert!(said.contains("no event at position 999999999"), "{said}");
+    let said = at_server(world(), &key, &["list", "--type", "Nothing"]);
+    assert!(said.run().failed(1).contains("type"));
+    at_server(world(), &key, &["list", "--limit", "0"])
+        .run()
+        .failed(2);
+    at_server(world(), &key, &["export", "--format", "table"])
+        .run()
+        .failed(2);
+}
+
+#[test]
+fn n118_what_hostile_people_are_called_is_one_harmless_line_in_each_form() {
+    hostile(world());
+    let key = auditor(world());
+    let count = |format: &str| {
+        let words = ["export", "--type", "ServiceCreated", "--format", format];
+        let out = at_server(world(), &key, &words).run().ok();
+        assert!(!out.chars().any(acts), "{format}");
+        (out.lines().count(), out)
+    };
+    let words = [
+        "list",
+        "--type",
+        "ServiceCreated",
+        "--format",
+        "table",
+        "--limit",
+        "1000",
+    ];
+    let table = at_server(world(), &key, &words).run().ok();
+    assert!(!table.chars().any(acts));
+    let (events, jsonl) = count("jsonl");
+    assert!(
+        events > 0 && jsonl.contains("=HYPERLINK"),
+        "the attack was tried"
+    );
+    for line in lines(&jsonl) {
+        let client = line["client"].as_str().unwrap_or_default();
+        assert!(client.chars().count() <= 256);
+    }
+    let (_, csv) = count("csv");
+    assert!(
+        csv.contains("\"'=HYPERLINK(\"\"x\"\")"),
+        "defused and quoted"
+    );
+    for line in csv.lines() {
+        assert!(!line.contains(",=") && !line.contains(",\"="), "{line}");
+    }
+    let (_, ocsf) = count("ocsf");
+    assert!(lines(&ocsf).iter().all(|event| event["class_uid"] == 3004));
+}
+
+#[test]
+fn n118_a_server_that_is_none_of_ours_does_nothing_to_the_terminal() {
+    let key = "sk_live_abcdefghi_0123456789012345678901234567890123456789";
+    let body = json!({ "detail": format!("\u{1b}[2J\u{202e}{key}") }).to_string();
+    let harmless = json!({ "detail": "\u{1b}[2J\u{202e}gone" }).to_string();
+    for (status, body, shown) in [
+        ("401 Unauthorized", body.as_str(), "401"),
+        (
+            "403 Forbidden",
+            harmless.as_str(),
+            "\\u{1b}[2J\\u{202e}gone",
+        ),
+        ("200 OK", "<html>", "something else"),
+        ("302 Found\r\nLocation: http://127.0.0.1:1/", "", "moved"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut head = BufReader::new(&stream).lines();
+            while head
+                .next()
+                .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+            {}
+            stream.write_all(answer.as_bytes()).expect("answering");
+            let _ = stream.shutdown(Shutdown::Write);
+        });
+        let url = format!("http://127.0.0.1:{port}");
+        let program = Program::new(&["audit", "list", "--url", &url]);
+        let said = program.env("KEYLEDGER_API_KEY", key).run().failed(1);
+        server.join().expect("the other server");
+        assert!(said.contains(shown), "{status}: {said}");
+        assert!(!said.chars().any(acts), "{status}");
+        assert!(!said.contains(key), "{status}: the key is told");
+    }
+}
+
+#[test]
+fn whoever_stops_listening_leaves_a_folder_that_was_stopped_well() {
+    let mut world = World::on(Launch::new().start());
+    world.server_mut().stop();
+    let folder = world.server().data_dir();
+    for words in [&["export"][..], &["list"], &["tail"]] {
+        assert_eq!(
+            in_folder(folder, words).run_unheard(),
+            Some(141),
+            "{words:?}"
+        );
+        assert!(folder.join("events.manifest").exists(), "{words:?}");
+    }
+    world.server().assert_ledger_verifies();
+}
+
+#[test]
+fn completions_know_the_verbs() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Program::new(&["completions", shell]).run().ok();
+        for word in ["tail", "show", "key-file", "ocsf"] {
+            assert!(script.contains(word), "{shell} knows no {word}");
+        }
+    }
+}
