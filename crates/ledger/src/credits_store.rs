@@ -168,6 +168,31 @@ impl Row {
     }
 }
 
+/// What is left to one token, for a backup.
+pub type CreditsRow = (EntitlementId, [u64; 3]);
+
+/// Makes the store of a data folder that has none, with these rows.
+///
+/// # Errors
+/// If it cannot be written.
+pub(crate) fn restore(paths: &Paths, key_file: &KeyFile, rows: &[CreditsRow]) -> io::Result<()> {
+    let restored = Book::open(paths, key_file, Arc::default()).and_then(|mut book| {
+        for rows in rows.chunks(BATCH_USES_MAX) {
+            let changed = rows.iter().map(|(id, [generation, left, refills])| {
+                let row = Row {
+                    generation: *generation,
+                    left: *left,
+                    refills: *refills,
+                };
+                (*id, row)
+            });
+            book.make_durable(&changed.collect())?;
+        }
+        Ok(book.head.sync()?)
+    });
+    restored.map_err(io::Error::other)
+}
+
 /// What those who ask and the thread that counts share.
 #[derive(Default)]
 struct Shared {
@@ -239,6 +264,18 @@ impl CreditsBook {
             Err(TrySendError::Full(_)) => Err(NotSpent::Busy),
             Err(TrySendError::Disconnected(_)) => Err(NotSpent::Unknown),
         }
+    }
+
+    /// What is left to every token that was ever used; `None` if that is not known.
+    pub fn rows(&self) -> Option<Vec<CreditsRow>> {
+        if self.shared.is_unknown.load(Ordering::Acquire) {
+            return None;
+        }
+        let rows = self.shared.rows.read();
+        let rows = rows.unwrap_or_else(PoisonError::into_inner);
+        let told =
+            |(id, row): (&EntitlementId, &Row)| (*id, [row.generation, row.left, row.refills]);
+        Some(rows.iter().map(told).collect())
     }
 
     /// What is left to a token; `None` if that is not known.

@@ -97,6 +97,14 @@ pub enum FolderError {
         /// The name of one of them.
         found: PathBuf,
     },
+    /// There is something in it, where nothing was to be.
+    #[error("{} is not empty ({}); name a folder that is, or that is not there yet", path.display(), found.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+        /// The name of one of the things in it.
+        found: PathBuf,
+    },
     /// There is no ledger in it, and none was to be made.
     #[error("{} is no data folder: there is no ledger in it", path.display())]
     NoLedger {
@@ -383,29 +391,77 @@ fn clear(paths: &Paths) -> Result<(), FolderError> {
 }
 
 fn create(paths: &Paths, rng: &dyn SecureRandom) -> Result<(), FolderError> {
+    let master_key = MasterKey::generate(rng)?;
+    prepare(paths, &master_key, None)?;
+    complete(paths)
+}
+
+/// Makes all of a folder but the ledger, with `keys` still under another name: until [`complete`] it is
+/// nothing that a start would take for a ledger. `people` are the keys of persons, if there are any yet.
+pub(crate) fn prepare(
+    paths: &Paths,
+    master_key: &MasterKey,
+    people: Option<&[u8]>,
+) -> Result<(), FolderError> {
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| FolderError::Io { path, source }
     };
-    let master_key = MasterKey::generate(rng)?;
     let unfinished = paths.keys_unfinished();
     files::make_folder(&unfinished).map_err(io(&unfinished))?;
     master_key.write(&unfinished.join("master.key"))?;
-    PersonKeys::create(&unfinished.join("people.key"))?;
+    let people_keys = unfinished.join("people.key");
+    match people {
+        None => PersonKeys::create(&people_keys)?,
+        Some(bytes) => files::write_new(&people_keys, bytes).map_err(io(&people_keys))?,
+    }
     files::sync_folder(&unfinished).map_err(io(&unfinished))?;
     // The name of `keys.new` must be on the disk before those of the others: alone they would look
     // like a ledger whose keys were removed.
     files::sync_folder(paths.root()).map_err(io(paths.root()))?;
 
     files::make_folder(&paths.snapshots()).map_err(io(&paths.snapshots()))?;
-    files::write_new(&paths.format(), format_text(&master_key).as_bytes())
+    files::write_new(&paths.format(), format_text(master_key).as_bytes())
         .map_err(io(&paths.format()))?;
     HeadFile::create(&paths.head(), &master_key.sub_key(Purpose::HeadTag))?;
-    files::sync_folder(paths.root()).map_err(io(paths.root()))?;
-
-    // From here on it is a ledger.
-    fs::rename(&unfinished, paths.keys()).map_err(io(&unfinished))?;
     files::sync_folder(paths.root()).map_err(io(paths.root()))
+}
+
+/// From here on it is a ledger.
+pub(crate) fn complete(paths: &Paths) -> Result<(), FolderError> {
+    let unfinished = paths.keys_unfinished();
+    fs::rename(&unfinished, paths.keys())
+        .and_then(|()| files::sync_folder(paths.root()))
+        .map_err(|source| FolderError::Io {
+            path: unfinished,
+            source,
+        })
+}
+
+/// Locks a folder in which there is nothing yet, and makes it if it is not there.
+pub(crate) fn lock_empty(root: &Path) -> Result<DataFolder, FolderError> {
+    let io = |source| FolderError::Io {
+        path: root.to_owned(),
+        source,
+    };
+    if !root.is_dir() {
+        files::make_folder(root)
+            .and_then(|()| files::sync_parent(root))
+            .map_err(|source| FolderError::NotWritable {
+                path: root.to_owned(),
+                source,
+            })?;
+    }
+    for entry in fs::read_dir(root).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        if name != "lost+found" && name != "LOCK" {
+            return Err(FolderError::NotEmpty {
+                path: root.to_owned(),
+                found: PathBuf::from(name),
+            });
+        }
+    }
+    lock(Paths::new(root))
 }
 
 fn open(folder: DataFolder) -> Result<OpenFolder, FolderError> {

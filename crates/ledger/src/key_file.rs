@@ -297,16 +297,15 @@ impl MasterKey {
         file.take(FILE_BYTES_MAX)
             .read_to_end(&mut bytes)
             .map_err(io)?;
-        parse(&bytes).map_err(|fault| match fault {
-            Fault::Damaged { line } => KeyFileError::Damaged {
-                path: path.to_owned(),
-                line,
-            },
-            Fault::TooNew { found } => KeyFileError::TooNew {
-                path: path.to_owned(),
-                found,
-            },
-        })
+        parse(&bytes).map_err(|fault| fault.at(path))
+    }
+
+    /// Reads what a key file holds, where it lies in something else.
+    ///
+    /// # Errors
+    /// If it is not, byte for byte, what [`MasterKey::write`] leaves; `path` is named.
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, KeyFileError> {
+        parse(bytes).map_err(|fault| fault.at(path))
     }
 
     /// Writes the key file as one step, readable by its owner only, and syncs it. Whoever dies in
@@ -363,6 +362,16 @@ fn check_of(lines: &[u8]) -> String {
 enum Fault {
     Damaged { line: usize },
     TooNew { found: u32 },
+}
+
+impl Fault {
+    fn at(self, path: &Path) -> KeyFileError {
+        let path = path.to_owned();
+        match self {
+            Self::Damaged { line } => KeyFileError::Damaged { path, line },
+            Self::TooNew { found } => KeyFileError::TooNew { path, found },
+        }
+    }
 }
 
 fn parse(bytes: &[u8]) -> Result<MasterKey, Fault> {

@@ -12,10 +12,13 @@ use keyledger_domain::{Directory, Position, Record};
 use ring::rand::SecureRandom;
 use thiserror::Error;
 
+use crate::backup::{BackupError, BackupSource};
+use crate::checkpoint::Checkpoint;
 use crate::clock::Clock;
 use crate::committer::{
     self, Committer, CommitterThread, DurableLog as _, Ground, Projection, SledLog,
 };
+use crate::credits_store::CreditsRow;
 use crate::folder::{DataFolder, FolderError, OpenFolder};
 use crate::head::{Head, HeadError, HeadFile};
 use crate::key_file::{MasterKey, Peppers, Purpose, SubKey};
@@ -24,7 +27,7 @@ use crate::note::{NotANote, NoteSigner};
 use crate::opening::{self, StopError, StoreSettings, Unproven};
 use crate::paths::Paths;
 use crate::person_keys::PersonKeyError;
-use crate::publisher::{self, PublicLog, Publisher};
+use crate::publisher::{self, PublicLog, Published, Publisher};
 use crate::record::{self, Depth, Persons, RecordError, RecordHead};
 use crate::replay::{self, Progress, ReplayError, Replayed, Source};
 use crate::segments::SEGMENT_RECORDS_DEFAULT;
@@ -475,6 +478,34 @@ impl Opened {
         self.snapshot
     }
 
+    /// Writes a backup of all records. What is left of credits is not in it: the server alone knows that.
+    ///
+    /// # Errors
+    /// See [`BackupError`].
+    pub fn back_up(
+        &self,
+        credits: &[CreditsRow],
+        with_key_file: bool,
+        out: impl io::Write,
+    ) -> Result<Published, BackupError> {
+        let signed = Checkpoint {
+            origin: self.signer.name().to_owned(),
+            size: self.frontier.size(),
+            root: self.frontier.root(),
+        };
+        let published = Published {
+            size: signed.size,
+            root: signed.root,
+            checkpoint: signed.sign(&self.signer),
+        };
+        let source = BackupSource {
+            store: self.store.reader(),
+            paths: self.folder.paths().clone(),
+        };
+        source.write(&published, credits, with_key_file, out)?;
+        Ok(published)
+    }
+
     /// Closes it unchanged, with a head that says that the stop was clean. Ranges of records that are
     /// still being read must end first.
     ///
@@ -517,6 +548,10 @@ impl Opened {
             swept: Position::ZERO,
         };
         let (log, publisher) = publisher.start().map_err(system)?;
+        let backups = BackupSource {
+            store: self.store.reader(),
+            paths: paths.clone(),
+        };
         let ground = Ground {
             log: SledLog::new(self.store, self.head, self.folder),
             directory: self.directory,
@@ -531,6 +566,7 @@ impl Opened {
             committer,
             thread: thread.with_snapshots(snapshots).with_publisher(publisher),
             log,
+            backups,
         })
     }
 }
@@ -543,4 +579,6 @@ pub struct Started {
     pub thread: CommitterThread,
     /// The log as others see it.
     pub log: PublicLog,
+    /// For backups while changes go on.
+    pub backups: BackupSource,
 }

@@ -30,10 +30,12 @@ pub mod tree;
 
 pub mod archive;
 pub mod aside;
+pub mod backup;
 pub mod credits_store;
 pub mod head;
 pub mod manifest;
 pub mod opening;
+pub mod rebuild;
 pub mod sled_store;
 pub mod store;
 pub mod usage;
@@ -42,6 +44,7 @@ pub mod usage_store;
 #[cfg(any(test, feature = "faults"))]
 pub mod faulty_store;
 
+mod builder;
 mod files;
 
 #[cfg(test)]

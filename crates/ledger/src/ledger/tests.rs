@@ -607,4 +607,5 @@ fn files_of(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
+mod restoring;
 mod sealing;

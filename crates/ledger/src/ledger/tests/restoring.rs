@@ -1,0 +1,158 @@
+//! Backups, restores and rebuilds: what was answered before is there after, to the byte.
+
+use super::*;
+use crate::backup::{self, RestoreError};
+use crate::rebuild::{RebuildError, rebuild};
+
+fn told(folder: &Path) -> (Directory, Hash, Vec<Record>) {
+    let opened = Bench::try_open(folder, 0).expect("it opens").opened;
+    let records = opened.reader.range(Position::ZERO, opened.reader.last());
+    let records = records.map(|record| record.expect("read")).collect();
+    let told = (opened.directory.clone(), opened.root(), records);
+    opened.close().expect("closed");
+    told
+}
+
+fn backed_up(bench: &Bench, with_key_file: bool) -> Vec<u8> {
+    let opened = bench.open().opened;
+    let mut file = Vec::new();
+    opened
+        .back_up(&[], with_key_file, &mut file)
+        .expect("written");
+    opened.close().expect("closed");
+    file
+}
+
+#[test]
+fn a_backup_is_restored_to_the_byte_with_or_without_the_key_file_in_it() {
+    let bench = Bench::with(&steps());
+    let wanted = told(&bench.folder());
+    let key_file = Paths::new(&bench.folder()).master_key();
+    for (with_key_file, given) in [(true, None), (false, Some(&*key_file))] {
+        let file = backed_up(&bench, with_key_file);
+        let verified = backup::verify(&file[..], given, &mut |_| {}).expect("whole");
+        assert_eq!(
+            (verified.size, verified.root),
+            (wanted.2.len() as u64, wanted.1)
+        );
+        let new = bench.root.path().join(format!("restored-{with_key_file}"));
+        backup::restore(&file[..], given, &new, &mut |_| {}).expect("restored");
+        assert!(told(&new) == wanted);
+        verify(&new, None, &mut |_| {}).expect("whole");
+        let again = backup::restore(&file[..], given, &new, &mut |_| {});
+        assert!(
+            again.is_err(),
+            "never over a folder that has something in it"
+        );
+    }
+    let without = backed_up(&bench, false);
+    let secret = fs::read(&key_file).expect("read");
+    assert!(
+        !without
+            .windows(40)
+            .any(|bytes| secret.windows(40).any(|part| part == bytes))
+    );
+    let refused = backup::verify(&without[..], None, &mut |_| {});
+    assert!(matches!(refused, Err(RestoreError::KeyFileNeeded)));
+    let other = Bench::with(&steps()[..3]);
+    let other = Paths::new(&other.folder()).master_key();
+    let refused = backup::verify(&without[..], Some(&other), &mut |_| {});
+    assert!(
+        matches!(refused, Err(RestoreError::Checkpoint(_))),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_backup_that_was_changed_or_cut_off_anywhere_makes_no_folder() {
+    let bench = Bench::with(&steps());
+    let file = backed_up(&bench, true);
+    for at in (0..file.len()).step_by(131).chain([file.len() - 1]) {
+        let mut other = file.clone();
+        other[at] ^= 1;
+        let refused = backup::verify(&other[..], None, &mut |_| {});
+        assert!(refused.is_err(), "byte {at}");
+        let refused = backup::verify(&file[..at], None, &mut |_| {});
+        assert!(refused.is_err(), "cut at {at}");
+    }
+    let new = bench.root.path().join("half");
+    let mut other = file;
+    *other.last_mut().expect("it has bytes") ^= 1;
+    assert!(backup::restore(&other[..], None, &new, &mut |_| {}).is_err());
+    assert!(new.exists(), "its damage shows at the end only");
+    assert!(
+        Bench::try_open(&new, 0).is_err(),
+        "half a restore is no ledger"
+    );
+}
+
+#[test]
+fn a_backup_that_is_taken_while_changes_go_on_has_all_that_was_answered_before() {
+    let all = steps();
+    let bench = Bench::with(&all[..30]);
+    let Started {
+        committer,
+        thread,
+        log,
+        backups,
+    } = bench.open().opened.start(Seen::default()).expect("started");
+    let writer = std::thread::spawn({
+        let rest = all[30..].to_vec();
+        let committer = committer.clone();
+        move || {
+            for submission in rest {
+                committer.submit_blocking(submission).expect("committed");
+            }
+        }
+    });
+    let mut files = Vec::new();
+    while !writer.is_finished() {
+        let answered = backups.store.last();
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let published = runtime
+            .expect("a runtime")
+            .block_on(log.published_with(answered))
+            .expect("published");
+        let mut file = Vec::new();
+        backups
+            .write(&published, &[], true, &mut file)
+            .expect("written");
+        files.push((answered, file));
+    }
+    writer.join().expect("written");
+    drop((committer, log, backups));
+    thread.stop().expect("a clean stop");
+    let (_, _, wanted) = told(&bench.folder());
+    assert!(!files.is_empty());
+    for (number, (answered, file)) in files.iter().enumerate().rev().take(5) {
+        let new = bench.root.path().join(format!("restored-{number}"));
+        let restored = backup::restore(&file[..], None, &new, &mut |_| {}).expect("restored");
+        assert!(restored.size >= answered.get());
+        let (_, _, records) = told(&new);
+        assert!(records[..] == wanted[..records.len()]);
+    }
+}
+
+#[test]
+fn what_sled_lost_is_told_and_what_it_kept_is_rebuilt() {
+    let bench = Bench::with(&steps());
+    let wanted = told(&bench.folder());
+    let last = Position::new(wanted.2.len() as u64);
+    let new = bench.root.path().join("rebuilt");
+    let rebuilt = rebuild(&bench.folder(), &new, None, &mut |_| {}).expect("rebuilt");
+    assert_eq!((rebuilt.size, rebuilt.root), (last.get(), wanted.1));
+    assert!(told(&new) == wanted);
+
+    // sled's file is gone, and with it all that was not sealed: nobody is told that this is a ledger.
+    fs::remove_dir_all(Paths::new(&bench.folder()).events()).expect("removed");
+    fs::create_dir(Paths::new(&bench.folder()).events()).expect("made");
+    let new = bench.root.path().join("rebuilt-again");
+    let refused = rebuild(&bench.folder(), &new, None, &mut |_| {});
+    assert!(
+        matches!(refused, Err(RebuildError::Shorter { found: Position::ZERO, expected }) if expected == last),
+        "{refused:?}"
+    );
+    assert!(!new.exists());
+    let accepted = rebuild(&bench.folder(), &new, Some(Position::ZERO), &mut |_| {});
+    assert_eq!(accepted.expect("rebuilt").size, 0);
+}
