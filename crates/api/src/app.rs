@@ -12,7 +12,8 @@ use keyledger_domain::{
     Command, CredentialId, CredentialKind, Digest, Directory, Environment, Plaintext, Position,
     Record, Timestamp,
 };
-use keyledger_ledger::credits_store::CreditsBook;
+use keyledger_ledger::backup::BackupSource;
+use keyledger_ledger::credits_store::{CreditsBook, CreditsRow};
 use keyledger_ledger::key_file::{Peppers, Purpose, SubKey};
 use keyledger_ledger::vault::Vault;
 use keyledger_ledger::{
@@ -21,7 +22,7 @@ use keyledger_ledger::{
 };
 use parking_lot::{RwLock, RwLockReadGuard};
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::caller::{Caller, Origin};
 use crate::decisions::Decisions;
@@ -116,6 +117,8 @@ pub struct Parts {
     pub reader: RecordReader,
     /// The log as others see it.
     pub log: PublicLog,
+    /// For backups.
+    pub backups: BackupSource,
     /// The peppers, the vault and the keys for forms.
     pub key_file: Arc<KeyFile>,
     /// The time.
@@ -140,6 +143,8 @@ pub struct App {
     idle_sessions: IdleSessions,
     record_readers: Places<()>,
     streams: Arc<Streams>,
+    /// One backup at a time: each reads the whole ledger.
+    backup_places: Arc<Semaphore>,
     decisions: Decisions,
     rate_limits: RateLimits,
     signers: Signers,
@@ -167,6 +172,7 @@ impl App {
             passwords,
             throttles: Arc::new(throttles),
             idle_sessions: IdleSessions::new(idle_after, &ticks),
+            backup_places: Arc::new(Semaphore::new(1)),
             record_readers: Places::new(RECORD_READERS_MAX, RECORD_READERS_WAITING_MAX),
             streams: Arc::new(Streams::new()),
             decisions: Decisions::new(decisions),
@@ -229,6 +235,21 @@ impl App {
     /// The state behind the disk. Hold it briefly and never across an await.
     pub fn directory(&self) -> RwLockReadGuard<'_, Directory> {
         self.parts.lookups.directory()
+    }
+
+    /// What is backed up.
+    pub(crate) fn backups(&self) -> &BackupSource {
+        &self.parts.backups
+    }
+
+    /// Where a backup waits for its turn.
+    pub(crate) fn backup_places(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.backup_places)
+    }
+
+    /// What is left of credits, for a backup; `None` if that is not known.
+    pub(crate) fn credits_rows(&self) -> Option<Vec<CreditsRow>> {
+        self.parts.credits.rows()
     }
 
     /// The log as others see it: tree, checkpoints, segments.

@@ -18,9 +18,10 @@ use utoipa::{Modify, OpenApi};
 
 use crate::oauth::{introspect, metadata, revoke, token};
 use crate::routes::{
-    clients, consents, decisions, entitlements, erasure, events, health, hygiene, invitations,
-    key_usage, keys, leavers, log, me, members, org_limits, paths, policy, revocations, scopes,
-    services, set_up, signing_keys, teams, user, user_keys, user_sessions, user_tokens, workspaces,
+    backup, clients, consents, decisions, entitlements, erasure, events, health, hygiene,
+    invitations, key_usage, keys, leavers, log, me, members, org_limits, paths, policy,
+    revocations, scopes, services, set_up, signing_keys, teams, user, user_keys, user_sessions,
+    user_tokens, workspaces,
 };
 
 const JSON: &str = "application/json";
@@ -121,6 +122,7 @@ pub(crate) const PATH: &str = "/openapi.json";
         log::prove_event,
         log::read_record,
         log::read_log,
+        backup::back_up,
         log::read_checkpoint,
         log::read_tile,
         log::read_entries,

@@ -5,6 +5,7 @@ use actix_web::web::ServiceConfig;
 use crate::oauth::{introspect, metadata, post_only, revoke, token};
 use crate::resource::{Paths, at};
 
+pub mod backup;
 mod changes;
 pub mod clients;
 pub mod consents;
@@ -102,6 +103,7 @@ pub(crate) mod paths {
         EVENT,
         EVENT_PROOF,
         EVENT_RECORD,
+        BACKUP,
         LOG,
         LOG_CHECKPOINT,
         LOG_TILE,
@@ -179,6 +181,7 @@ pub(crate) mod paths {
     pub(crate) const EVENT: Paths = &["/v1/events/{position}"];
     pub(crate) const EVENT_PROOF: Paths = &["/v1/events/{position}/proof"];
     pub(crate) const EVENT_RECORD: Paths = &["/v1/events/{position}/record"];
+    pub(crate) const BACKUP: Paths = &["/v1/backup"];
     pub(crate) const LOG: Paths = &["/v1/log"];
     pub(crate) const LOG_CHECKPOINT: Paths = &["/v1/log/checkpoint"];
     pub(crate) const LOG_ENTRIES: Paths = &["/v1/log/tile/entries/{index:.+}"];
@@ -441,6 +444,7 @@ fn configure_oversight(config: &mut ServiceConfig) {
         .service(at(paths::EVENT).get(events::read_event).done())
         .service(at(paths::EVENT_PROOF).get(log::prove_event).done())
         .service(at(paths::EVENT_RECORD).get(log::read_record).done())
+        .service(at(paths::BACKUP).get(backup::back_up).done())
         .service(at(paths::LOG).get(log::read_log).done())
         .service(at(paths::LOG_CHECKPOINT).get(log::read_checkpoint).done())
         .service(at(paths::LOG_ENTRIES).get(log::read_entries).done())

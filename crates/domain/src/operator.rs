@@ -32,4 +32,26 @@ impl Directory {
             other => other,
         }
     }
+
+    /// Refuses whoever is no owner of the operator's organisation, whatever their teams give them.
+    ///
+    /// # Errors
+    /// [`Refusal::RoleTooLow`].
+    pub fn require_operator_owner(
+        &self,
+        authority: &Authority,
+        right: &'static str,
+    ) -> Result<(), Refusal> {
+        let role = self
+            .operator_org()
+            .and_then(|operator| self.role_of(authority.actor, operator));
+        if role == Some(Role::Owner) {
+            Ok(())
+        } else {
+            Err(Refusal::RoleTooLow {
+                right,
+                minimum_role: Role::Owner,
+            })
+        }
+    }
 }

@@ -96,6 +96,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         committer,
         thread: committer_thread,
         log,
+        backups,
     } = opened.start(LookupsFeed(Arc::clone(&lookups)))?;
 
     let code = match (is_new, &bootstrap) {
@@ -117,6 +118,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         lookups,
         reader,
         log,
+        backups,
         key_file,
         clock,
         rng: rng.clone(),

@@ -89,6 +89,7 @@ GET    /v1/events/stream                              401 401   - 403 200 200 20
 GET    /v1/events/{position}                          401 401   - 403 200 200 404 403 403 403 200
 GET    /v1/events/{position}/proof                    401 401   - 403 200 200 404 403 403 403 200
 GET    /v1/events/{position}/record                   401 401   - 403 200 200 404 403 403 403 200
+GET    /v1/backup                                     401 401   - 403 403 200 403 403 403 403 200
 GET    /v1/log                                        401 401   - 403 200 200 200 403 403 403 200
 GET    /v1/log/checkpoint                             401 401   - 403 200 200 200 403 403 403 200
 GET    /v1/log/tile/{level}/{index}                   401 401   - 403 200 200 200 403 403 403 200

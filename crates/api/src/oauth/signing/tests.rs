@@ -102,12 +102,14 @@ impl World {
             committer,
             thread,
             log,
+            backups,
         } = opened.start(LookupsFeed(Arc::clone(&lookups))).unwrap();
         let app = App::new(Parts {
             committer,
             lookups,
             reader,
             log,
+            backups,
             key_file,
             clock,
             rng,
