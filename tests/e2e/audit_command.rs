@@ -1,9 +1,10 @@
 //! `keyledger audit list | show | tail | export`, of a server and of the folder that it leaves.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Shutdown, TcpListener};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Child, ChildStdout};
 
 use keyledger_tests::{Launch, OWNER_ORG, Program};
 use serde_json::{Value, json};
@@ -32,6 +33,34 @@ fn in_folder(folder: &Path, words: &[&str]) -> Program {
 
 fn url(world: &World) -> String {
     format!("http://127.0.0.1:{}", world.server().port())
+}
+
+/// A server that is none of ours, for as long as the test runs.
+struct Other {
+    url: String,
+}
+
+impl Other {
+    /// Answers each request with what is made of its first line.
+    fn answering(answer: impl Fn(&str) -> (&'static str, String) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("a connection");
+                let mut head = BufReader::new(&stream).lines().map_while(Result::ok);
+                let first = head.next().unwrap_or_default();
+                while head.next().is_some_and(|line| !line.is_empty()) {}
+                let (status, body) = answer(&first);
+                let head = format!("Connection: close\r\nContent-Length: {}", body.len());
+                // Whoever asked may be gone.
+                let _ = write!(stream, "HTTP/1.1 {status}\r\n{head}\r\n\r\n{body}");
+            }
+        });
+        Self {
+            url: format!("http://127.0.0.1:{port}"),
+        }
+    }
 }
 
 fn lines(out: &str) -> Vec<Value> {
@@ -102,11 +131,55 @@ fn a_server_and_the_folder_that_it_leaves_tell_the_same() {
     assert_eq!(world.owner().get("/v1/me").status(), 200);
 }
 
+/// A `tail` that runs, until it is dropped.
+struct Tail {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    /// The position of the last event that it printed.
+    behind: u64,
+}
+
+impl Tail {
+    fn of(program: &Program) -> Self {
+        let mut child = program.spawn();
+        let out = BufReader::new(child.stdout.take().expect("its output"));
+        Self {
+            child,
+            out,
+            behind: 0,
+        }
+    }
+
+    /// What it prints next, which is behind what it printed before.
+    #[track_caller]
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.out.read_line(&mut line).expect("its output is text");
+        let event: Value = serde_json::from_str(&line).expect("a line is an event");
+        let position = event["position"].as_u64().expect("a position");
+        assert!(position > self.behind, "in order, each once");
+        self.behind = position;
+        event
+    }
+
+    /// Reads on until an event tells this.
+    #[track_caller]
+    fn until(&mut self, word: &str) {
+        while !self.next()["data"].to_string().contains(word) {}
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn tail_begins_with_the_last_and_goes_on_with_what_happens() {
     let key = auditor(world());
-    let handle = unique("before");
-    make_key(&world().owner(), &json!({ "handle": handle }));
+    make_key(&world().owner(), &json!({ "handle": unique("before") }));
     let words = [
         "tail",
         "-n",
@@ -116,29 +189,68 @@ fn tail_begins_with_the_last_and_goes_on_with_what_happens() {
         "--actor",
         "owner",
     ];
-    let mut child = at_server(world(), &key, &words).spawn();
-    let mut out = BufReader::new(child.stdout.take().expect("its output"));
-    let mut next = || {
-        let mut line = String::new();
-        out.read_line(&mut line).expect("a line of its output");
-        serde_json::from_str::<Value>(&line).expect("a line is an event")
-    };
-    let first = next();
+    let mut tail = Tail::of(&at_server(world(), &key, &words));
+    let first = tail.next();
     assert_eq!(first["type"], "UserKeyCreated");
     let ours = unique("after");
     make_key(&world().owner(), &json!({ "handle": ours }));
-    let mut last = first["position"].as_u64();
-    loop {
-        // Other tests make keys too.
-        let event = next();
-        assert!(event["position"].as_u64() > last, "in order, each once");
-        last = event["position"].as_u64();
-        if event["data"].to_string().contains(&ours) {
-            break;
+    tail.until(&ours);
+}
+
+#[test]
+fn tail_goes_on_when_the_server_is_there_again() {
+    let mut world = World::on(Launch::new().start());
+    let key = auditor(&world);
+    let mut tail = Tail::of(&at_server(&world, &key, &["tail", "--after", "1"]));
+    tail.until("world");
+    let handles = ["killed", "stopped"].map(unique);
+    for handle in &handles {
+        if handle.starts_with("killed") {
+            world.server_mut().restart();
+        } else {
+            world.server_mut().stop();
+            world.server_mut().start_again();
         }
+        make_key(&world.owner(), &json!({ "handle": handle }));
+        tail.until(handle);
     }
-    child.kill().expect("it still runs");
-    child.wait().expect("its end");
+}
+
+#[test]
+fn tail_asks_again_and_again_where_there_is_no_stream() {
+    let event = |position: u64| {
+        json!({
+            "position": position, "type": "ScopeAdded", "time": "2026-01-02T03:04:05Z",
+            "actor": "system", "target": "organization:1", "organization": null, "credential": null,
+            "source": null, "client": null, "request_id": "r", "data": {},
+        })
+    };
+    let other = Other::answering(move |line| {
+        let page = |items: Vec<Value>| {
+            (
+                "200 OK",
+                json!({ "items": items, "next": null }).to_string(),
+            )
+        };
+        if line.contains("/health/ready") {
+            ("200 OK", json!({ "position": 1 }).to_string())
+        } else if line.contains("/stream") {
+            (
+                "404 Not Found",
+                json!({ "detail": "Not found." }).to_string(),
+            )
+        } else if line.contains("after=0") {
+            page(vec![event(1)])
+        } else if line.contains("after=1&") {
+            page(vec![event(2), event(3)])
+        } else {
+            page(vec![event(4)])
+        }
+    });
+    let program = Program::new(&["audit", "tail", "--url", &other.url]);
+    let mut tail = Tail::of(&program.env("KEYLEDGER_API_KEY", "sk_live_word"));
+    let positions: Vec<_> = (0..4).map(|_| tail.next()["position"].as_u64()).collect();
+    assert_eq!(positions, [Some(1), Some(2), Some(3), Some(4)]);
 }
 
 #[test]
@@ -318,26 +430,10 @@ fn n118_a_server_that_is_none_of_ours_does_nothing_to_the_terminal() {
         ("200 OK", "<html>", "something else"),
         ("302 Found\r\nLocation: http://127.0.0.1:1/", "", "moved"),
     ] {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("its address").port();
-        let answer = format!(
-            "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().expect("a connection");
-            let mut head = BufReader::new(&stream).lines();
-            while head
-                .next()
-                .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
-            {}
-            stream.write_all(answer.as_bytes()).expect("answering");
-            let _ = stream.shutdown(Shutdown::Write);
-        });
-        let url = format!("http://127.0.0.1:{port}");
-        let program = Program::new(&["audit", "list", "--url", &url]);
+        let body = body.to_owned();
+        let other = Other::answering(move |_| (status, body.clone()));
+        let program = Program::new(&["audit", "list", "--url", &other.url]);
         let said = program.env("KEYLEDGER_API_KEY", key).run().failed(1);
-        server.join().expect("the other server");
         assert!(said.contains(shown), "{status}: {said}");
         assert!(!said.chars().any(acts), "{status}");
         assert!(!said.contains(key), "{status}: the key is told");

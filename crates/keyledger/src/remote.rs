@@ -3,8 +3,11 @@
 //! The key goes to the address that was named and nowhere else: no redirect is followed, and plain
 //! HTTP is spoken with this machine only.
 
+mod server_sent;
+
+use std::error::Error as StdError;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,18 +17,23 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
-use ureq::http::header::{ACCEPT, HeaderValue, RETRY_AFTER, USER_AGENT};
+use ureq::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
 use ureq::http::{Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Body};
+use ureq::typestate::WithoutBody;
+use ureq::{Agent, Body, RequestBuilder};
 use zeroize::Zeroizing;
 
+pub(crate) use self::server_sent::ServerSent;
+use self::server_sent::ServerSentEvents;
 use crate::escape::visible;
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a whole answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a stream may be quiet: ours says something every 15 s.
+const QUIET_TIMEOUT: Duration = Duration::from_secs(45);
 /// The longest answer that is read: a page of a thousand long events is some megabytes.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// The longest refusal that is read.
@@ -36,6 +44,8 @@ const DETAIL_CHARS: usize = 300;
 const TRIES_LATER: u32 = 5;
 /// The longest wait before the next try, in seconds.
 const WAIT_SECONDS_MAX: u64 = 60;
+/// How a stream of events is called.
+const EVENT_STREAM: &str = "text/event-stream";
 /// The longest key that is read, in bytes.
 const KEY_BYTES_MAX: u64 = 4096;
 
@@ -186,6 +196,12 @@ pub(crate) enum AskError {
         /// Its words.
         detail: String,
     },
+    /// It, or something in front of it, has no stream to follow.
+    #[error("{base} has no stream of events")]
+    NoStream {
+        /// Where.
+        base: String,
+    },
     /// The answer is not of the form that was expected.
     #[error("{base} answers something else than a Keyledger server")]
     Foreign {
@@ -202,7 +218,7 @@ impl AskError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
-            Self::Unauthenticated { .. } | Self::Foreign { .. } => false,
+            Self::Unauthenticated { .. } | Self::NoStream { .. } | Self::Foreign { .. } => false,
         }
     }
 }
@@ -276,21 +292,65 @@ impl Remote {
         }
     }
 
+    /// Takes what is sent, as it is sent, until the server ends it.
+    ///
+    /// # Errors
+    /// If there is no stream, if it breaks off, or whatever keeps `take` from taking.
+    pub(crate) fn follow(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        take: &mut dyn FnMut(ServerSent) -> Result<(), Box<dyn StdError>>,
+    ) -> Result<(), Box<dyn StdError>> {
+        let request = self.request(path, query, EVENT_STREAM)?;
+        let request = request
+            .config()
+            .timeout_global(None)
+            .timeout_recv_response(Some(ANSWER_TIMEOUT))
+            .timeout_per_read(Some(QUIET_TIMEOUT))
+            .build();
+        let mut response = request.call().map_err(|error| self.unreachable(error))?;
+        if !response.status().is_success() {
+            let status = response.status().as_u16();
+            return Err(self.refused(status, &mut response).into());
+        }
+        let media_type = response.headers().get(CONTENT_TYPE);
+        let media_type = media_type.and_then(|value| value.to_str().ok());
+        if !media_type.is_some_and(|it| it.starts_with(EVENT_STREAM)) {
+            let base = self.base.clone();
+            return Err(AskError::NoStream { base }.into());
+        }
+        let reader = BufReader::new(response.into_body().into_reader());
+        let mut events = ServerSentEvents::of(reader);
+        while let Some(event) = events.next().map_err(|error| self.unreachable(error))? {
+            take(event)?;
+        }
+        Ok(())
+    }
+
     fn send(&self, path: &str, query: &[(&str, String)]) -> Result<Response<Body>, AskError> {
+        let request = self.request(path, query, "application/json")?;
+        request.call().map_err(|error| self.unreachable(error))
+    }
+
+    fn request(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        accept: &str,
+    ) -> Result<RequestBuilder<WithoutBody>, AskError> {
         // Of visible ASCII, which every header takes.
-        let mut key = HeaderValue::from_str(&self.key.0)
-            .map_err(|error| self.unreachable(ureq::http::Error::from(error)))?;
+        let key = HeaderValue::from_str(&self.key.0);
+        let mut key = key.map_err(|error| self.unreachable(ureq::http::Error::from(error)))?;
         key.set_sensitive(true);
         let request = self.agent.get(format!("{}{path}", self.base));
         let request = query
             .iter()
             .fold(request, |request, (name, value)| request.query(name, value));
-        request
+        Ok(request
             .header("X-Api-Key", key)
-            .header(ACCEPT, "application/json")
-            .header(USER_AGENT, concat!("keyledger/", env!("CARGO_PKG_VERSION")))
-            .call()
-            .map_err(|error| self.unreachable(error))
+            .header(ACCEPT, accept)
+            .header(USER_AGENT, concat!("keyledger/", env!("CARGO_PKG_VERSION"))))
     }
 
     fn read<T: DeserializeOwned>(&self, response: &mut Response<Body>) -> Result<T, AskError> {
@@ -298,10 +358,15 @@ impl Remote {
         let bytes = body
             .read_to_vec()
             .map_err(|error| self.unreachable(error))?;
-        serde_json::from_slice(&bytes).map_err(|source| AskError::Foreign {
+        serde_json::from_slice(&bytes).map_err(|error| self.foreign(error))
+    }
+
+    /// What it sent is not what a server of ours sends.
+    pub(crate) fn foreign(&self, source: serde_json::Error) -> AskError {
+        AskError::Foreign {
             base: self.base.clone(),
             source,
-        })
+        }
     }
 
     fn unreachable(&self, error: impl Into<ureq::Error>) -> AskError {

@@ -170,7 +170,7 @@ impl Place {
 
 impl Log {
     /// Reads the events behind a position, the newest last, until there are no more or enough were
-    /// taken.
+    /// taken; the position behind which there may be more later.
     pub(super) fn read(
         &self,
         query: &Query,
@@ -178,13 +178,13 @@ impl Log {
         at_once: usize,
         progress: &mut dyn FnMut(Progress),
         take: &mut Take<'_>,
-    ) -> Result<(), Box<dyn Error>> {
+    ) -> Result<u64, Box<dyn Error>> {
         match self {
-            Self::Folder(folder) => folder.read(query, after, progress, take),
-            Self::Server(server) => {
-                server.read(query, after, at_once, progress, take)?;
-                Ok(())
+            Self::Folder(folder) => {
+                folder.read(query, after, progress, take)?;
+                Ok(folder.last())
             }
+            Self::Server(server) => server.read(query, after, at_once, progress, take),
         }
     }
 

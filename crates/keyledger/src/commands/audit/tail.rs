@@ -15,8 +15,8 @@ use super::log::{Log, Place, Query, ServerLog, When, Which};
 use crate::commands::{Outcome, with_causes};
 use crate::remote::AskError;
 
-/// How often a server is asked what is new.
-const POLL_EVERY: Duration = Duration::from_secs(1);
+/// How long a server is left alone before it is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause after a server did not answer.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How many events a server is asked for at once.
@@ -52,23 +52,37 @@ pub(super) fn run(tail: Tail) -> Outcome {
         when: When::default(),
     };
     tail.place.read(|log| {
-        let mut behind = match tail.after {
-            Some(after) => after,
-            None => print_newest(log, &query, tail.lines, &mut printer)?,
-        };
+        let mut behind = tail.after.unwrap_or_default();
+        if tail.after.is_some() {
+            print_behind(log, &query, &mut behind, &mut printer)?;
+        } else {
+            behind = print_newest(log, &query, tail.lines, &mut printer)?;
+        }
         match log {
-            Log::Folder(_) if tail.after.is_none() => Ok(()),
-            Log::Folder(_) => {
-                log.read(&query, behind, AT_ONCE, &mut |_| (), &mut |entry| {
-                    printer.print(&entry)?;
-                    Ok(ControlFlow::Continue(()))
-                })?;
-                Ok(printer.flush()?)
-            }
-            Log::Server(server) => follow(server, &query, &mut behind, &mut printer),
+            Log::Folder(_) => Ok(()),
+            Log::Server(server) => follow(log, server, &query, behind, &mut printer),
         }
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what there is behind a position, which moves on with each that is printed: where a server breaks
+/// off, nothing is printed twice.
+fn print_behind(
+    log: &Log,
+    query: &Query,
+    behind: &mut u64,
+    printer: &mut Printer<impl Write>,
+) -> Result<(), Box<dyn Error>> {
+    let after = *behind;
+    let up_to = log.read(query, after, AT_ONCE, &mut |_| (), &mut |entry| {
+        printer.print(&entry)?;
+        *behind = entry.position;
+        Ok(ControlFlow::Continue(()))
+    });
+    printer.flush()?;
+    *behind = up_to?.max(*behind);
+    Ok(())
 }
 
 /// Prints the last events that are asked for; up to where they go.
@@ -110,36 +124,48 @@ fn print_newest(
     Ok(last)
 }
 
-/// Asks a server again and again. One that is away for a while is waited for.
+/// Prints what happens as the server, which has answered before, tells it. One that is away for a while is
+/// waited for, and one without a stream, or without a place in it, is asked again and again.
 fn follow(
+    log: &Log,
     server: &ServerLog,
     query: &Query,
-    behind: &mut u64,
+    mut behind: u64,
     printer: &mut Printer<impl Write>,
 ) -> Result<(), Box<dyn Error>> {
-    let mut has_answered = false;
-    let mut pause = POLL_EVERY;
+    let mut has_stream = true;
+    let mut pause = PAUSE;
     loop {
-        let begun = *behind;
-        let read = server.read(query, begun, AT_ONCE, &mut |_| (), &mut |entry| {
-            printer.print(&entry)?;
-            *behind = entry.position;
-            Ok(ControlFlow::Continue(()))
-        });
-        printer.flush()?;
-        match read {
-            Ok(up_to) => {
-                *behind = up_to;
-                has_answered = true;
-                pause = POLL_EVERY;
+        let told = if has_stream {
+            server.follow(query, &mut behind, &mut |entry| {
+                printer.print(entry)?;
+                Ok(printer.flush()?)
+            })
+        } else {
+            print_behind(log, query, &mut behind, printer)
+        };
+        match told {
+            Ok(()) => pause = PAUSE,
+            Err(error) if has_stream && lacks_stream(error.as_ref()) => {
+                has_stream = false;
+                continue;
             }
-            Err(error) if has_answered && may_pass(error.as_ref()) => {
+            Err(error) if may_pass(error.as_ref()) => {
                 tracing::warn!("{}", with_causes(error.as_ref()));
                 pause = (pause * 2).min(PAUSE_MAX);
             }
             Err(error) => return Err(error),
         }
         std::thread::sleep(pause);
+    }
+}
+
+/// Whether pages may be had where a stream is not.
+fn lacks_stream(error: &(dyn Error + 'static)) -> bool {
+    match error.downcast_ref::<AskError>() {
+        Some(AskError::NoStream { .. }) => true,
+        Some(AskError::Refused { status, .. }) => matches!(status, 404..=406 | 503),
+        _ => false,
     }
 }
 

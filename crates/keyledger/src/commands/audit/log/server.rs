@@ -36,7 +36,7 @@ impl ServerLog {
 
     /// Reads on until the server has no more, or enough were taken; the position behind which
     /// there may be more later.
-    pub(in crate::commands::audit) fn read(
+    pub(super) fn read(
         &self,
         query: &Query,
         after: u64,
@@ -74,6 +74,33 @@ impl ServerLog {
                 total_estimate: last.max(behind).saturating_sub(after),
             });
         }
+    }
+
+    /// Takes what happens behind a position, as it happens, until the server ends the stream; the position
+    /// moves on with what was taken.
+    ///
+    /// # Errors
+    /// [`AskError`] where the server does not tell, or no more.
+    pub(in crate::commands::audit) fn follow(
+        &self,
+        query: &Query,
+        behind: &mut u64,
+        take: &mut impl FnMut(&Entry) -> Result<(), Box<dyn Error>>,
+    ) -> Result<(), Box<dyn Error>> {
+        let mut asked: Vec<_> = query
+            .named()
+            .map(|(name, asked)| (name, asked.to_owned()))
+            .collect();
+        asked.push(("after", behind.to_string()));
+        self.remote
+            .follow("/v1/events/stream", &asked, &mut |sent| {
+                if !sent.data.is_empty() {
+                    let entry = serde_json::from_str(&sent.data);
+                    take(&entry.map_err(|error| self.remote.foreign(error))?)?;
+                }
+                *behind = sent.id.parse().map_or(*behind, |id: u64| id.max(*behind));
+                Ok(())
+            })
     }
 
     pub(super) fn one(&self, position: u64) -> Result<Entry, Box<dyn Error>> {
