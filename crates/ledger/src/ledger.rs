@@ -25,11 +25,12 @@ use crate::key_file::{MasterKey, Peppers, Purpose, SubKey};
 use crate::merkle::{Frontier, Hash};
 use crate::note::{NotANote, NoteSigner};
 use crate::opening::{self, StopError, StoreSettings, Unproven};
+use crate::past::Past;
 use crate::paths::Paths;
 use crate::person_keys::PersonKeyError;
 use crate::publisher::{self, PublicLog, Published, Publisher};
-use crate::record::{self, Depth, Persons, RecordError, RecordHead};
-use crate::replay::{self, Progress, ReplayError, Replayed, Source};
+use crate::record::{self, Depth, Parsed, Persons, RecordError, RecordHead};
+use crate::replay::{self, Folded, Progress, ReplayError, Replayed, Source};
 use crate::segments::SEGMENT_RECORDS_DEFAULT;
 use crate::sled_store::{SledReader, SledStore};
 use crate::snapshot::{SnapshotMaker, SnapshotThread, Snapshots};
@@ -209,6 +210,30 @@ impl RecordReader {
         entries.map(|entry| Ok(entry?.record().to_vec()))
     }
 
+    /// What can be told of a record without opening it; `None` beyond the last durable one.
+    ///
+    /// # Errors
+    /// If it is missing, damaged, or cannot be read.
+    pub fn head(&self, position: Position) -> Result<Option<RecordHead>, ReadError> {
+        let Some(entry) = self.store.get(position)? else {
+            return Ok(None);
+        };
+        Ok(Some(Parsed::parse(position, entry.record())?.head()))
+    }
+
+    /// Up to where records were moved away.
+    pub fn archived(&self) -> Position {
+        self.store.archived()
+    }
+
+    pub(crate) const fn store(&self) -> &SledReader {
+        &self.store
+    }
+
+    pub(crate) fn persons(&self) -> &Persons {
+        &self.persons
+    }
+
     /// The last durable position.
     pub fn last(&self) -> Position {
         self.store.last()
@@ -273,7 +298,8 @@ impl Ledger {
             tree,
         } = prove(unproven, &ground, visit, progress)?;
 
-        finish_erasures(&replayed.folded.directory, &persons, &snapshots)?;
+        snapshots.stand_for(store.reader().archived());
+        finish_erasures(&replayed.folded, &persons, &snapshots, &*rng)?;
         let db_bytes = store.db_bytes().map_err(|source| OpenError::System {
             path: paths.root().to_owned(),
             source,
@@ -311,10 +337,12 @@ impl Ledger {
 /// A death may have come between the record of an erasure and what it asks for; and an older file of
 /// personal keys may have been put back.
 fn finish_erasures(
-    directory: &Directory,
+    folded: &Folded,
     persons: &Persons,
     snapshots: &Snapshots,
+    rng: &dyn SecureRandom,
 ) -> Result<(), OpenError> {
+    let directory = &folded.directory;
     let finished = persons.erase(directory.erased())?;
     if finished > 0 {
         tracing::warn!(
@@ -323,8 +351,12 @@ fn finish_erasures(
         );
     }
     let erasure = directory.last_erasure().unwrap_or(Position::ZERO);
+    if erasure == Position::ZERO {
+        return Ok(());
+    }
     snapshots
-        .forget_before(erasure)
+        .renew(|| folded.clone(), erasure, rng)
+        .and_then(|()| snapshots.forget_before(erasure))
         .map_err(|source| OpenError::System {
             path: snapshots.folder().to_owned(),
             source,
@@ -504,6 +536,16 @@ impl Opened {
         };
         source.write(&published, credits, with_key_file, out)?;
         Ok(published)
+    }
+
+    /// Earlier states.
+    pub fn past(&self) -> Past {
+        Past {
+            reader: self.reader.clone(),
+            path: self.folder.paths().db(),
+            snapshots: Arc::clone(&self.snapshots),
+            hashes: self.tree.reader(),
+        }
     }
 
     /// Closes it unchanged, with a head that says that the stop was clean. Ranges of records that are

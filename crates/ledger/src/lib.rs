@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod committer;
 pub mod ledger;
+pub mod past;
 pub mod record;
 pub mod replay;
 pub mod snapshot;
@@ -58,6 +59,7 @@ pub use committer::{
 pub use ledger::{
     KeyFile, Ledger, OpenError, OpenOptions, Opened, ReadError, RecordReader, Started,
 };
+pub use past::{Past, PastError, Recalled};
 pub use publisher::{NotPublished, PublicLog, Published};
 pub use record::RecordHead;
 pub use replay::Progress;

@@ -331,6 +331,31 @@ pub(crate) fn advance<S: ReadStore>(
     Ok(Some(folded))
 }
 
+/// Goes on from a state up to `to`: another thread reads ahead, and no tree is made of the records.
+pub(crate) fn advance_state<S: ReadStore>(
+    source: &Source<'_, S>,
+    mut directory: Directory,
+    to: Position,
+) -> Result<Directory, ReplayError> {
+    if directory.position() >= to {
+        return Ok(directory);
+    }
+    thread::scope(|scope| {
+        let (sender, chunks) = sync_channel(CHUNKS_WAITING);
+        let (store, from) = (source.store.clone(), directory.position().next());
+        scope.spawn(move || read_ahead(&store, from, to, &sender));
+        for chunk in chunks {
+            for (entry, _) in &chunk.entries {
+                fold(source, &mut directory, entry)?;
+            }
+            if let Some(error) = chunk.failure {
+                return Err(error.into());
+            }
+        }
+        Ok(directory)
+    })
+}
+
 fn parse<'a, S>(source: &Source<'_, S>, entry: &'a StoredEntry) -> Result<Parsed<'a>, ReplayError> {
     Parsed::parse(entry.position(), entry.record()).map_err(|error| not_read(source, entry, error))
 }

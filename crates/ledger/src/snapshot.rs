@@ -51,8 +51,11 @@ const HEADER_BYTES: usize = 20;
 const CHECKSUM_BYTES: usize = 32;
 const EXTENSION: &str = "snapshot";
 
-/// How many are kept: the newest, and one before it should it turn out to be damaged.
-const SNAPSHOTS_KEPT: usize = 2;
+/// How many are kept in any case: the newest, and one before it should it turn out to be damaged.
+const NEWEST_KEPT: usize = 2;
+
+/// How many are kept at the most. The older ones are for questions about the past.
+const SNAPSHOTS_KEPT_MAX: usize = 10;
 
 /// How often it is looked whether one is due.
 const CHECK_PAUSE: Duration = Duration::from_mins(1);
@@ -80,6 +83,8 @@ pub(crate) struct Snapshots {
     key: LessSafeKey,
     /// Where the last erasure stands that this process knows of: no snapshot of before may be there.
     floor: AtomicU64,
+    /// Up to where records were moved away.
+    archived: AtomicU64,
 }
 
 impl Snapshots {
@@ -91,6 +96,7 @@ impl Snapshots {
             folder: paths.snapshots(),
             key: LessSafeKey::new(key),
             floor: AtomicU64::new(0),
+            archived: AtomicU64::new(0),
         }
     }
 
@@ -109,6 +115,56 @@ impl Snapshots {
                 .inspect_err(|error| tracing::warn!(%error, "a snapshot is ignored"))
                 .ok()
         })
+    }
+
+    /// Those that can be read whose position is beyond one and not beyond another, the newest first; a
+    /// warning for each that cannot.
+    pub(crate) fn between(
+        &self,
+        beyond: Position,
+        upto: Position,
+    ) -> impl Iterator<Item = Folded> + '_ {
+        let there = self.list().unwrap_or_else(|error| {
+            tracing::warn!(error = %error, path = %self.folder.display(), "snapshots cannot be listed");
+            Vec::new()
+        });
+        let there = there.into_iter().rev().filter(move |path| {
+            position_of(path).is_some_and(|position| beyond < position && position <= upto)
+        });
+        there.filter_map(|path| {
+            self.read(&path)
+                .inspect_err(|error| tracing::warn!(%error, "a snapshot is ignored"))
+                .ok()
+        })
+    }
+
+    /// Where the last erasure stands that this process knows of.
+    pub(crate) fn last_erasure(&self) -> Position {
+        Position::new(self.floor.load(Ordering::SeqCst))
+    }
+
+    /// Says up to where records were moved away: without a snapshot behind them there is no start any more.
+    pub(crate) fn stand_for(&self, archived: Position) {
+        self.archived.store(archived.get(), Ordering::SeqCst);
+    }
+
+    /// Writes a snapshot of the state after an erasure if those of before, which are to go, stand for records
+    /// that were moved away. Asked before they go.
+    pub(crate) fn renew(
+        &self,
+        folded: impl FnOnce() -> Folded,
+        erasure: Position,
+        rng: &dyn SecureRandom,
+    ) -> io::Result<()> {
+        if self.archived.load(Ordering::SeqCst) == 0 {
+            return Ok(());
+        }
+        let there = self.list()?;
+        if there.iter().any(|path| position_of(path) >= Some(erasure)) {
+            return Ok(());
+        }
+        let written = self.write(&folded(), rng);
+        written.map(drop).map_err(io::Error::other)
     }
 
     /// From the oldest to the newest, by the position in their names.
@@ -231,11 +287,7 @@ impl Snapshots {
         for entry in entries {
             let path = entry?.path();
             // What has no position in its name was left behind unfinished.
-            let position = path
-                .file_name()
-                .and_then(|name| name.to_str()?.split_once('.'));
-            let position = position.and_then(|(position, _)| position.parse().ok());
-            if position.is_none_or(|position: u64| position < erasure.get()) {
+            if position_of(&path).is_none_or(|position| position < erasure) {
                 wipe(&path)?;
                 removed += 1;
             }
@@ -259,14 +311,47 @@ impl Snapshots {
             .try_for_each(|path| files::remove_if_there(path))
     }
 
+    /// Keeps the newest two, and older ones at growing distances.
     fn prune(&self) -> io::Result<()> {
         let there = self.list()?;
-        let too_many = there.len().saturating_sub(SNAPSHOTS_KEPT);
-        for path in &there[..too_many] {
-            files::remove_if_there(path)?;
+        let positions: Vec<u64> = there
+            .iter()
+            .map(|path| position_of(path).map_or(0, Position::get))
+            .collect();
+        for (path, is_kept) in there.iter().zip(kept(&positions)) {
+            if !is_kept {
+                files::remove_if_there(path)?;
+            }
         }
         Ok(())
     }
+}
+
+/// The position in a snapshot's name.
+fn position_of(path: &Path) -> Option<Position> {
+    let (position, _) = path.file_name()?.to_str()?.split_once('.')?;
+    position.parse().ok().map(Position::new)
+}
+
+/// Which of these positions are kept, given from the oldest to the newest: the newest two, and of those at
+/// a distance of 2^n to 2^(n+1) from the newest the oldest. So the way from a snapshot to what is asked for
+/// grows with its age and with nothing else.
+fn kept(positions: &[u64]) -> Vec<bool> {
+    let newest = positions.last().copied().unwrap_or_default();
+    let mut classes = Vec::new();
+    let older = positions.len().saturating_sub(NEWEST_KEPT);
+    let mut kept = Vec::with_capacity(positions.len());
+    for (place, position) in positions.iter().enumerate() {
+        let class = newest.saturating_sub(*position).max(1).ilog2();
+        kept.push(place >= older || !classes.contains(&class));
+        classes.push(class);
+    }
+    // The oldest go where there are too many.
+    let count = kept.iter().filter(|kept| **kept).count();
+    let too_many = count.saturating_sub(SNAPSHOTS_KEPT_MAX);
+    let oldest = kept.iter_mut().filter(|kept| **kept).take(too_many);
+    oldest.for_each(|kept| *kept = false);
+    kept
 }
 
 /// Makes a snapshot unreadable in place, then removes it. Without its nonce nobody opens it, also not with
@@ -395,5 +480,33 @@ impl<S: ReadStore> SnapshotMaker<S> {
             tracing::info!(position = %folded.position(), path = %path.display(), "a snapshot was made");
         }
         Ok(Some(folded.position()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_two_are_kept_and_older_ones_at_growing_distances() {
+        let mut there: Vec<u64> = Vec::new();
+        for made in 1..=4_096 {
+            there.push(made * 1_000);
+            let is_kept = kept(&there);
+            let mut kept = is_kept.iter();
+            there.retain(|_| *kept.next().expect("one each"));
+            assert!(there.len() <= SNAPSHOTS_KEPT_MAX);
+            assert!(there.ends_with(&[made * 1_000]));
+            let before = there.len().checked_sub(2).map(|place| there[place]);
+            assert_eq!(before, (made > 1).then(|| (made - 1) * 1_000));
+        }
+        let newest = 4_096_000;
+        let distances: Vec<u64> = there.iter().rev().map(|at| newest - at).collect();
+        for pair in distances[1..].windows(2) {
+            assert!(pair[1] <= pair[0] * 5, "a hole between {pair:?}");
+        }
+        assert!(distances.last() > Some(&200_000), "{distances:?}");
+        assert_eq!(kept(&[]), Vec::<bool>::new());
+        assert_eq!(kept(&[7]), [true]);
     }
 }

@@ -19,6 +19,7 @@ use crate::merkle::{Frontier, leaf_hash};
 use crate::opening::StopError;
 use crate::person_keys::PersonKeyError;
 use crate::record::{self, EncodeError, Persons};
+use crate::replay::Folded;
 use crate::snapshot::Snapshots;
 use crate::store::{AppendError, Entry, RECORD_BYTES_MAX};
 
@@ -242,8 +243,20 @@ impl<L: DurableLog> Desk<L> {
             };
             self.ground.persons.erase(event.persons())?;
             if let Some(snapshots) = &self.ground.snapshots {
-                let removed = snapshots.forget_before(record.position);
-                removed.map_err(Failure::Snapshots)?;
+                let Ground {
+                    directory,
+                    frontier,
+                    rng,
+                    ..
+                } = &self.ground;
+                let now = || Folded {
+                    directory: directory.clone(),
+                    frontier: frontier.clone(),
+                };
+                snapshots
+                    .renew(now, record.position, &**rng)
+                    .and_then(|()| snapshots.forget_before(record.position))
+                    .map_err(Failure::Snapshots)?;
             }
         }
         Ok(())

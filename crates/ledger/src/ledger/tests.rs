@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use keyledger_domain::{Command, Event, Personal};
+use keyledger_domain::{Command, Event, Personal, Timestamp};
 use ring::rand::SystemRandom;
 
 use super::*;
 use crate::aside::copy_folder;
 use crate::committer::faults::Seen;
 use crate::committer::{NotCommitted, Submission};
-use crate::replay::Folded;
+use crate::past::{PastError, Recalled};
 use crate::scenario::{Ticking, ada, steps};
 use crate::verify::{DamageFound, ResealError, VerifyError, reseal, verify};
 
@@ -392,7 +392,7 @@ fn a_start_from_a_snapshot_gives_the_state_of_a_full_replay() {
     drop(open);
 
     make_snapshot(&bench);
-    make_snapshot_again_keeps_two(&bench);
+    make_snapshot_again_drops_what_is_too_near(&bench);
     for path in snapshot_files(&bench) {
         fs::remove_file(path).expect("removed");
     }
@@ -403,19 +403,121 @@ fn a_start_from_a_snapshot_gives_the_state_of_a_full_replay() {
     assert_eq!(open.opened.root(), root);
 }
 
-fn make_snapshot_again_keeps_two(bench: &Bench) {
-    for name in ["00000000000000000001", "00000000000000000002"] {
-        let path = bench
-            .folder()
-            .join("snapshots")
-            .join(format!("{name}.snapshot"));
-        fs::write(path, b"an old one").expect("written");
+fn make_snapshot_again_drops_what_is_too_near(bench: &Bench) {
+    let folder = bench.folder().join("snapshots");
+    let names = [
+        "00000000000000000001.snapshot",
+        "00000000000000000002.snapshot",
+    ];
+    for name in names {
+        fs::write(folder.join(name), b"an old one").expect("written");
     }
     let newest = snapshot_files(bench).pop().expect("one");
     fs::remove_file(&newest).expect("removed");
     make_snapshot(bench);
-    assert_eq!(snapshot_files(bench).len(), 2);
     assert_eq!(snapshot_files(bench).pop(), Some(newest));
+    let there = names.map(|name| folder.join(name).exists());
+    assert_eq!(there, [true, false], "of those as far away the oldest");
+}
+
+/// Goal: an earlier state is the one that was there then. Method: all positions of a ledger, in an order that
+/// goes back and forth, with snapshots at some of them, against a replay of just so many records.
+#[test]
+fn the_past_at_a_position_is_a_replay_of_so_many_records() {
+    let all = before_erasure();
+    let bench = Bench::with(&all[..20]);
+    make_snapshot(&bench);
+    let started = bench.open().opened.start(Seen::default()).expect("started");
+    for submission in &all[20..60] {
+        let answer = started.committer.submit_blocking(submission.clone());
+        answer.expect("committed");
+    }
+    started.thread.stop().expect("a clean stop");
+    make_snapshot(&bench);
+    let open = bench.open();
+    let past = open.opened.past();
+    let mut states = vec![Directory::default()];
+    for record in open.opened.reader.range(Position::new(1), past.last()) {
+        let mut next = states.last().expect("one").clone();
+        next.apply(&record.expect("read"));
+        states.push(next);
+    }
+    let mut recalled = Recalled::default();
+    let count = states.len();
+    for step in 0..count {
+        let number = step * 37 % count;
+        let position = Position::new(number as u64);
+        let state = past.at(position, &mut recalled).expect("there");
+        assert!(*state == states[number], "position {number}");
+        // Asked again it is at hand, and without it it is computed anew.
+        assert!(Arc::ptr_eq(
+            &state,
+            &past.at(position, &mut recalled).expect("there")
+        ));
+        let anew = past.at(position, &mut Recalled::default()).expect("there");
+        assert!(*anew == states[number], "position {number} anew");
+    }
+    let beyond = past.last().next();
+    assert!(matches!(
+        past.at(beyond, &mut recalled),
+        Err(PastError::NotYet { position, .. }) if position == beyond
+    ));
+
+    for state in &states[1..] {
+        for at in [state.at(), Timestamp::from_micros(state.at().micros() - 1)] {
+            let by_then = states[1..].iter().filter(|state| state.at() <= at);
+            let by_then = Position::new(by_then.count() as u64);
+            assert_eq!(past.last_at(at).expect("found"), by_then);
+        }
+    }
+    let end = past
+        .last_at(Timestamp::from_micros(i64::MAX))
+        .expect("found");
+    assert_eq!(end, past.last());
+
+    // A snapshot that was rightly made of another history changes nothing.
+    let foreign = Bench::with(&all[..40]);
+    let opened = foreign.open().opened;
+    let other = Folded {
+        directory: opened.directory.clone(),
+        frontier: opened.frontier.clone(),
+    };
+    let rng = SystemRandom::new();
+    snapshots_of(&bench).write(&other, &rng).expect("written");
+    let state = past.at(Position::new(41), &mut Recalled::default());
+    assert!(*state.expect("there") == states[41]);
+}
+
+/// Goal: whoever is erased is erased in the past too, also for whoever has just asked about it.
+#[test]
+fn n123_the_past_tells_nothing_of_whoever_was_erased_since() {
+    let bench = Bench::with(&before_erasure());
+    make_snapshot(&bench);
+    let opened = bench.open().opened;
+    let past = opened.past();
+    let mut recalled = Recalled::default();
+    let then = past.last();
+    let before = past.at(then, &mut recalled).expect("there");
+    let known = |state: &Directory| {
+        let user = state.user_by_email("dora@example.com");
+        user.is_some()
+    };
+    assert!(known(&before));
+    let started = opened.start(Seen::default()).expect("started");
+    let erase = steps().into_iter().find(is_erasure).expect("a step");
+    started.committer.submit_blocking(erase).expect("committed");
+    let after = past.at(then, &mut recalled).expect("there");
+    assert_eq!(after.position(), then);
+    assert!(!known(&after), "also of what was at hand");
+    assert_eq!(
+        after.org_by_slug("acme").map(|org| org.members.len()),
+        Some(3)
+    );
+    assert!(!known(
+        &past.at(then, &mut Recalled::default()).expect("there")
+    ));
+    drop(past);
+    started.thread.stop().expect("a clean stop");
 }
 
 #[test]
