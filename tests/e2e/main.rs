@@ -78,6 +78,7 @@ mod v1 {
         mod teams;
         mod usage;
     }
+    mod past;
     mod scopes;
     mod signing_keys;
     mod users {

@@ -123,6 +123,29 @@ impl PageQuery {
     }
 }
 
+/// Which page of a list, and of which moment: `?limit=100&after=…&at=…`.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct PageAtQuery {
+    /// At most this many, 1 to 1,000; 100 where it is left out.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// The list as of this moment: an instant (RFC 3339) or the position of a record. Now where it is left out.
+    #[param(example = "2027-01-31T09:00:00Z")]
+    at: Option<String>,
+}
+
+impl PageAtQuery {
+    /// The page, and the moment as it was written.
+    pub(crate) fn into_parts(self) -> (PageQuery, Option<String>) {
+        let Self { limit, after, at } = self;
+        (PageQuery { limit, after }, at)
+    }
+}
+
 /// A `limit` as it stands in a query.
 pub(crate) fn limit(text: Option<&str>) -> Result<usize, Problem> {
     size("limit", text)

@@ -17,8 +17,8 @@ use keyledger_ledger::credits_store::{CreditsBook, CreditsRow};
 use keyledger_ledger::key_file::{Peppers, Purpose, SubKey};
 use keyledger_ledger::vault::Vault;
 use keyledger_ledger::{
-    Clock, Committed, Committer, KeyFile, NotCommitted, Projection, PublicLog, RecordReader,
-    Submission,
+    Clock, Committed, Committer, KeyFile, NotCommitted, Past, Projection, PublicLog, Recalled,
+    RecordReader, Submission,
 };
 use parking_lot::{RwLock, RwLockReadGuard};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -47,6 +47,10 @@ use crate::usage::Usage;
 const RECORD_READERS_MAX: usize = 1;
 /// How many more may wait to read records before the next is turned away.
 const RECORD_READERS_WAITING_MAX: usize = 32;
+/// How many earlier states are put together at once: each is as large as the one that is served.
+const PAST_PLACES: usize = 1;
+/// How many more may wait for one.
+const PAST_WAITING_MAX: usize = 16;
 
 /// What the binary decides for the API.
 #[derive(Clone, Debug)]
@@ -115,6 +119,8 @@ pub struct Parts {
     pub lookups: Arc<Lookups>,
     /// Where records are read again.
     pub reader: RecordReader,
+    /// Where earlier states are asked for.
+    pub past: Past,
     /// The log as others see it.
     pub log: PublicLog,
     /// For backups.
@@ -145,6 +151,7 @@ pub struct App {
     streams: Arc<Streams>,
     /// One backup at a time: each reads the whole ledger.
     backup_places: Arc<Semaphore>,
+    past_places: Places<Recalled>,
     decisions: Decisions,
     rate_limits: RateLimits,
     signers: Signers,
@@ -175,6 +182,7 @@ impl App {
             backup_places: Arc::new(Semaphore::new(1)),
             record_readers: Places::new(RECORD_READERS_MAX, RECORD_READERS_WAITING_MAX),
             streams: Arc::new(Streams::new()),
+            past_places: Places::new(PAST_PLACES, PAST_WAITING_MAX),
             decisions: Decisions::new(decisions),
             rate_limits: RateLimits::new(MonotonicClock),
             signers: Signers::default(),
@@ -305,6 +313,16 @@ impl App {
     /// Tells whenever the look-ups show more records than before.
     pub(crate) fn shown(&self) -> watch::Receiver<Position> {
         self.parts.lookups.shown.subscribe()
+    }
+
+    /// Earlier states.
+    pub(crate) fn past(&self) -> &Past {
+        &self.parts.past
+    }
+
+    /// The place where they are put together.
+    pub(crate) fn past_places(&self) -> &Places<Recalled> {
+        &self.past_places
     }
 
     pub(crate) fn credits_book(&self) -> &CreditsBook {

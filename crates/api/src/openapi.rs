@@ -18,8 +18,8 @@ use utoipa::{Modify, OpenApi};
 
 use crate::oauth::{introspect, metadata, revoke, token};
 use crate::routes::{
-    backup, clients, consents, decisions, entitlements, erasure, events, health, hygiene,
-    invitations, key_usage, keys, leavers, log, me, members, org_limits, paths, policy,
+    backup, clients, consents, credentials, decisions, differences, entitlements, erasure, events, health,
+    hygiene, invitations, key_usage, keys, leavers, log, me, members, org_limits, paths, policy,
     revocations, scopes, services, set_up, signing_keys, teams, user, user_keys, user_sessions,
     user_tokens, workspaces,
 };
@@ -126,6 +126,8 @@ pub(crate) const PATH: &str = "/openapi.json";
         log::read_checkpoint,
         log::read_tile,
         log::read_entries,
+        credentials::read_credential,
+        differences::list_differences,
         decisions::read_decision,
         signing_keys::list_signing_keys,
         signing_keys::create_signing_key,

@@ -9,7 +9,9 @@ pub mod backup;
 mod changes;
 pub mod clients;
 pub mod consents;
+pub mod credentials;
 pub mod decisions;
+pub mod differences;
 pub mod entitlements;
 pub mod erasure;
 pub mod events;
@@ -26,7 +28,7 @@ pub mod me;
 pub mod members;
 mod naming;
 pub mod org_limits;
-mod organization;
+pub(crate) mod organization;
 mod paging;
 pub mod policy;
 pub mod revocations;
@@ -101,6 +103,8 @@ pub(crate) mod paths {
         EVENTS,
         EVENT_STREAM,
         EVENT,
+        CREDENTIAL,
+        DIFFERENCES,
         EVENT_PROOF,
         EVENT_RECORD,
         BACKUP,
@@ -178,6 +182,8 @@ pub(crate) mod paths {
     pub(crate) const SCOPES: Paths = &["/v1/scopes"];
     pub(crate) const EVENTS: Paths = &["/v1/events"];
     pub(crate) const EVENT_STREAM: Paths = &["/v1/events/stream"];
+    pub(crate) const CREDENTIAL: Paths = &["/v1/credentials/{id}"];
+    pub(crate) const DIFFERENCES: Paths = &["/v1/orgs/{org}/differences"];
     pub(crate) const EVENT: Paths = &["/v1/events/{position}"];
     pub(crate) const EVENT_PROOF: Paths = &["/v1/events/{position}/proof"];
     pub(crate) const EVENT_RECORD: Paths = &["/v1/events/{position}/record"];
@@ -450,6 +456,16 @@ fn configure_oversight(config: &mut ServiceConfig) {
         .service(at(paths::LOG_ENTRIES).get(log::read_entries).done())
         .service(at(paths::LOG_TILE).get(log::read_tile).done())
         .service(at(paths::MEMBER_KEYS).get(leavers::list_member_keys).done())
+        .service(
+            at(paths::CREDENTIAL)
+                .get(credentials::read_credential)
+                .done(),
+        )
+        .service(
+            at(paths::DIFFERENCES)
+                .get(differences::list_differences)
+                .done(),
+        )
         .service(at(paths::ERASURE).post(erasure::erase_person).done())
         .service(
             at(paths::POLICY)

@@ -11,18 +11,19 @@ pub(crate) mod passage;
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use keyledger_domain::by_credential::{ByCredential, Named};
 use keyledger_domain::credential::masked;
 use keyledger_domain::key_use::NETWORKS_MAX;
 use keyledger_domain::scope::BuiltInSet;
 use keyledger_domain::{Actor, CredentialId, Directory, Timestamp};
-use keyledger_ledger::KeyFile;
 use keyledger_ledger::paths::Paths;
 use keyledger_ledger::usage::{
     ADDED_SCOPES_MAX, Counts, LastUse, Outcome, Period, ScopesUsed, UsedBy, hour_of,
 };
 use keyledger_ledger::usage_store::{StoredUse, UsageStore, UseChange, UseDescription};
+use keyledger_ledger::{KeyFile, Persons};
 use parking_lot::Mutex;
 
 use crate::app::App;
@@ -324,6 +325,7 @@ impl KeyUse {
                 source: self.source(),
                 client: self.client(),
                 scopes: self.scopes(),
+                person: None,
             }),
             counted: if pending.is_empty() {
                 Vec::new()
@@ -411,12 +413,18 @@ impl Usage {
     ///
     /// # Errors
     /// If there is no place to store them.
-    pub fn open(paths: &Paths, key_file: &KeyFile, now: Timestamp) -> io::Result<Self> {
+    pub fn open(
+        paths: &Paths,
+        key_file: &KeyFile,
+        persons: &Arc<Persons>,
+        now: Timestamp,
+    ) -> io::Result<Self> {
         let empty = || Self::in_memory(now);
-        let (store, usage) = UsageStore::open(paths, key_file, now, empty, |usage, stored| {
-            let mut shard = usage.shard(stored.id).lock();
-            shard.keys.insert(KeyUse::from_stored(&stored));
-        })?;
+        let (store, usage) =
+            UsageStore::open(paths, key_file, persons, now, empty, |usage, stored| {
+                let mut shard = usage.shard(stored.id).lock();
+                shard.keys.insert(KeyUse::from_stored(&stored));
+            })?;
         Ok(Self {
             counting_since: store.begun_at(),
             store: Some(store),
@@ -783,8 +791,10 @@ mod tests {
             &mut |_| {},
             &mut |_| {},
         );
-        let (paths, key_file) = (Paths::new(&root), ledger.expect("it opens").key_file);
-        let usage = Usage::open(&paths, &key_file, at(10)).expect("it opens");
+        let ledger = ledger.expect("it opens");
+        let (key_file, persons) = (ledger.key_file, ledger.persons);
+        let paths = Paths::new(&root);
+        let usage = Usage::open(&paths, &key_file, &persons, at(10)).expect("it opens");
         record(&usage, &showing(key(1), 20, Outcome::Valid));
         let changes = usage.take_changes();
         let store = usage.store().expect("a store");
@@ -794,7 +804,7 @@ mod tests {
         let file = File::open(paths.usage().join("db")).expect("it is there");
         file.lock().expect("released");
         drop(file);
-        let usage = Usage::open(&paths, &key_file, at(86_400)).expect("it opens");
+        let usage = Usage::open(&paths, &key_file, &persons, at(86_400)).expect("it opens");
         assert_eq!(usage.counting_since(), at(10));
         assert_eq!(usage.last_used_at(key(1)), Some(at(20)));
         assert_eq!(usage.last_used_at(key(2)), None);

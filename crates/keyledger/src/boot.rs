@@ -24,7 +24,7 @@ use keyledger_ledger::credits_store::CreditsBook;
 use keyledger_ledger::key_file::Purpose;
 use keyledger_ledger::ledger::CHECKPOINT_PAUSE_DEFAULT;
 use keyledger_ledger::paths::Paths;
-use keyledger_ledger::{Clock as _, KeyFile, Ledger, OpenOptions, Opened, Started};
+use keyledger_ledger::{Clock as _, KeyFile, Ledger, OpenOptions, Opened, Persons, Started};
 use ring::rand::{SecureRandom, SystemRandom};
 use thiserror::Error as ThisError;
 
@@ -92,6 +92,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
 
     let lookups = Arc::new(Lookups::new(opened.directory.clone(), events));
     let (reader, key_file) = (opened.reader.clone(), Arc::clone(&opened.key_file));
+    let (persons, past) = (Arc::clone(&opened.persons), opened.past());
     let Started {
         committer,
         thread: committer_thread,
@@ -104,7 +105,12 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         (true, Some(_)) | (false, _) => setup_code.take_away(),
     };
     let (credits, credits_thread) = CreditsBook::open(&Paths::new(&config.data_dir), &key_file)?;
-    let usage = Arc::new(open_usage(&config.data_dir, &key_file, clock.now()));
+    let usage = Arc::new(open_usage(
+        &config.data_dir,
+        &key_file,
+        &persons,
+        clock.now(),
+    ));
     let usage_keeper = UsageKeeper::start(KeeperParts {
         usage: Arc::clone(&usage),
         lookups: Arc::clone(&lookups),
@@ -117,6 +123,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         committer: committer.clone(),
         lookups,
         reader,
+        past,
         log,
         backups,
         key_file,
@@ -166,8 +173,13 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
 
 /// Opens the counters. They are no reason not to start: without a place for them, what keys do is
 /// counted in memory until the next start.
-fn open_usage(data_dir: &Path, key_file: &KeyFile, now: Timestamp) -> Usage {
-    let opened = Usage::open(&Paths::new(data_dir), key_file, now);
+fn open_usage(
+    data_dir: &Path,
+    key_file: &KeyFile,
+    persons: &Arc<Persons>,
+    now: Timestamp,
+) -> Usage {
+    let opened = Usage::open(&Paths::new(data_dir), key_file, persons, now);
     opened.unwrap_or_else(|error| {
         tracing::error!(%error, "usage is counted in memory only until the next start");
         Usage::in_memory(now)

@@ -61,5 +61,5 @@ pub use ledger::{
 };
 pub use past::{Past, PastError, Recalled};
 pub use publisher::{NotPublished, PublicLog, Published};
-pub use record::RecordHead;
+pub use record::{Persons, RecordHead};
 pub use replay::Progress;

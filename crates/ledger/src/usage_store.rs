@@ -24,8 +24,10 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bincode::{Decode, Encode};
+use keyledger_domain::id::PersonId;
 use keyledger_domain::{CredentialId, Timestamp};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::SecureRandom;
@@ -34,10 +36,11 @@ use crate::files;
 use crate::key_file::Purpose;
 use crate::ledger::KeyFile;
 use crate::paths::Paths;
-use crate::record::{ActorV1, Part as _};
+use crate::record::{ActorV1, Part as _, Persons};
 use crate::sled_store::{caught, open_db, wait_until_released};
 use crate::store::ScanError;
 use crate::usage::{Counts, LastUse, OUTCOMES, Period, ScopesUsed, UsedBy};
+use crate::vault::Commitment;
 
 /// How long counts are kept by the hour, in hours.
 pub const HOURS_KEPT: u32 = 48;
@@ -138,6 +141,18 @@ struct SourceV1 {
     agent: Option<String>,
 }
 
+/// The same, sealed once more under the key of the person who holds the key: once that is destroyed no copy
+/// of this store tells of it.
+#[derive(Encode, Decode)]
+struct SourceV2 {
+    person: [u8; 16],
+    commitment: [u8; 32],
+    sealed: Vec<u8>,
+}
+
+/// The revision of a [`SourceV2`].
+const SOURCE_REVISION: u8 = 2;
+
 /// What has to be written of a key.
 pub struct UseChange {
     /// The key.
@@ -159,6 +174,8 @@ pub struct UseDescription {
     pub client: Option<UsedBy>,
     /// What it was used for.
     pub scopes: ScopesUsed,
+    /// Whose key it is, if it is a person's.
+    pub person: Option<PersonId>,
 }
 
 /// What is stored of a key.
@@ -184,6 +201,7 @@ pub struct Bucket {
 pub struct UsageStore {
     db: sled::Db,
     seal: LessSafeKey,
+    persons: Arc<Persons>,
     begun_at: Timestamp,
 }
 
@@ -197,6 +215,7 @@ impl UsageStore {
     pub fn open<T>(
         paths: &Paths,
         key_file: &KeyFile,
+        persons: &Arc<Persons>,
         now: Timestamp,
         empty: impl Fn() -> T,
         add: impl Fn(&mut T, StoredUse),
@@ -204,7 +223,7 @@ impl UsageStore {
         let folder = paths.usage();
         // The damage that matters shows when the rows of the keys are read.
         let open = || {
-            let store = Self::try_open(&folder, key_file, now)?;
+            let store = Self::try_open(&folder, key_file, persons, now)?;
             let mut gathered = empty();
             store.load(&mut |stored| add(&mut gathered, stored))?;
             Ok((store, gathered))
@@ -220,7 +239,12 @@ impl UsageStore {
         })
     }
 
-    fn try_open(folder: &Path, key_file: &KeyFile, now: Timestamp) -> Result<Self, ScanError> {
+    fn try_open(
+        folder: &Path,
+        key_file: &KeyFile,
+        persons: &Arc<Persons>,
+        now: Timestamp,
+    ) -> Result<Self, ScanError> {
         files::make_folder(folder).map_err(ScanError::Io)?;
         let secret = key_file.sub_key(Purpose::UsageSeal);
         let key = UnboundKey::new(&AES_256_GCM, secret.as_bytes())
@@ -229,6 +253,7 @@ impl UsageStore {
         Ok(Self {
             begun_at: begun_at(&db, now)?,
             seal: LessSafeKey::new(key),
+            persons: Arc::clone(persons),
             db,
         })
     }
@@ -467,6 +492,18 @@ impl UsageStore {
             agent,
         };
         let mut sealed = encode(REVISION, &source)?;
+        if let Some(person) = described.person {
+            let field = self.persons.seal(person, &sealed, rng);
+            let Some(field) = field.map_err(io::Error::other)? else {
+                return Ok(Vec::new());
+            };
+            let source = SourceV2 {
+                person: person.to_bytes(),
+                commitment: *field.commitment.as_bytes(),
+                sealed: field.sealed,
+            };
+            sealed = encode(SOURCE_REVISION, &source)?;
+        }
         let mut nonce = [0; NONCE_LEN];
         let failed = |_| io::Error::other("the source of a use could not be sealed");
         rng.fill(&mut nonce).map_err(failed)?;
@@ -488,7 +525,13 @@ impl UsageStore {
             let nonce = Nonce::assume_unique_for_key(*nonce);
             let aad = Aad::from(id.to_bytes());
             let plain = self.seal.open_in_place(nonce, aad, &mut sealed).ok()?;
-            decode::<SourceV1>(REVISION, plain)
+            let Some(of_person) = decode::<SourceV2>(SOURCE_REVISION, plain) else {
+                return decode::<SourceV1>(REVISION, plain);
+            };
+            let person = PersonId::from_bytes(of_person.person);
+            let commitment = Commitment::from_bytes(of_person.commitment);
+            let plain = self.persons.open(person, &commitment, &of_person.sealed)?;
+            decode::<SourceV1>(REVISION, &plain)
         });
         let (source, client) = match source {
             None => (None, None),
@@ -634,6 +677,7 @@ mod tests {
         _folder: tempfile::TempDir,
         paths: Paths,
         key_file: KeyFile,
+        persons: Arc<Persons>,
     }
 
     impl Room {
@@ -645,6 +689,7 @@ mod tests {
                 paths: Paths::new(folder.path()),
                 _folder: folder,
                 key_file: KeyFile::new(open.master_key),
+                persons: Arc::new(Persons::new(open.people)),
             }
         }
 
@@ -658,7 +703,9 @@ mod tests {
 
         fn open_all(&self, seconds: i64) -> (UsageStore, Vec<StoredUse>) {
             let (paths, key_file) = (&self.paths, &self.key_file);
-            let opened = UsageStore::open(paths, key_file, at(seconds), Vec::new, Vec::push);
+            let persons = &self.persons;
+            let opened =
+                UsageStore::open(paths, key_file, persons, at(seconds), Vec::new, Vec::push);
             opened.expect("it opens")
         }
     }
@@ -704,6 +751,7 @@ mod tests {
                 source: Some([203, 0, 113, 7].into()),
                 client: Some(UsedBy::Agent("curl/8".into())),
                 scopes: some_scopes(),
+                person: None,
             }),
             counted: vec![(hour, once(Outcome::Valid))],
         }
@@ -712,6 +760,42 @@ mod tests {
     fn write(store: &UsageStore, change: UseChange) {
         let written = store.write(&[change], &SystemRandom::new());
         written.expect("written");
+    }
+
+    #[test]
+    fn n123_where_an_erased_persons_key_was_used_opens_no_more() {
+        let room = Room::new();
+        let person = PersonId::from_bytes([7; 16]);
+        let rng = SystemRandom::new();
+        room.persons.prepare(&[person], &rng).expect("made");
+        let mut of_person = change(1, NOW);
+        if let Some(described) = &mut of_person.described {
+            described.person = Some(person);
+        }
+        let store = room.open();
+        write(&store, of_person);
+        write(&store, change(2, NOW));
+        store.flush().expect("flushed");
+        drop(store);
+        wait_until_released(&room.paths.usage().join("db")).expect("released");
+        let told = |room: &Room| {
+            let (store, mut stored) = room.open_all(NOW);
+            drop(store);
+            wait_until_released(&room.paths.usage().join("db")).expect("released");
+            stored.sort_by_key(|stored| stored.id);
+            let last = stored.into_iter().map(|stored| stored.last);
+            last.collect::<Vec<_>>()
+        };
+        assert_eq!(told(&room), [Some(last_use(NOW)), Some(last_use(NOW))]);
+        room.persons
+            .erase(core::iter::once(person))
+            .expect("erased");
+        let erased = LastUse {
+            source: None,
+            client: None,
+            ..last_use(NOW)
+        };
+        assert_eq!(told(&room), [Some(erased), Some(last_use(NOW))]);
     }
 
     #[test]
@@ -730,6 +814,7 @@ mod tests {
                 source: None,
                 client: Some(UsedBy::Asker(Actor::System)),
                 scopes: ScopesUsed::default(),
+                person: None,
             }),
             ..change(2, NOW + 1)
         };

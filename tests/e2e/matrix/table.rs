@@ -94,6 +94,8 @@ GET    /v1/log                                        401 401   - 403 200 200 20
 GET    /v1/log/checkpoint                             401 401   - 403 200 200 200 403 403 403 200
 GET    /v1/log/tile/{level}/{index}                   401 401   - 403 200 200 200 403 403 403 200
 GET    /v1/log/tile/entries/{index}                   401 401   - 403 200 200 403 403 403 403 200
+GET    /v1/credentials/{id}                           401 401   - 403 200 200 404 403 403 403 404
+GET    /v1/orgs/{org}/differences                     401 401   - 403 200 200 404 403 403 403 200
 GET    /v1/decisions/{id}                             401 401   - 404 200 200 404 404 404 404 404
 GET    /v1/signing-keys                               401 401   - 403 403 200 403 403 403 403 403
 POST   /v1/signing-keys                               401 401   - 403 403 201 403 403 403 403 403  {"algorithm":"EdDSA","overlap_seconds":0}

@@ -164,7 +164,7 @@ fn make(board: &Board, caller: &Caller, kind: &str) -> String {
             board.person(caller).post("/user/keys", &body).expect(201);
             name
         }
-        "key ids" => {
+        "key ids" | "credentials" => {
             // Of a service: the owner's own are in the other organisation too.
             let body = json!({ "name": name });
             let reply = owner.post("/v1/orgs/acme/services", &body).expect(201);

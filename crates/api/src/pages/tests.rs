@@ -79,6 +79,7 @@ impl World {
             EventIndex::default(),
         ));
         let (reader, key_file) = (opened.reader.clone(), Arc::clone(&opened.key_file));
+        let past = opened.past();
         let paths = Paths::new(&folder.path().join("data"));
         let (credits, _) = CreditsBook::open(&paths, &key_file).unwrap();
         let Started {
@@ -91,6 +92,7 @@ impl World {
             committer,
             lookups,
             reader,
+            past,
             log,
             backups,
             key_file,

@@ -17,19 +17,19 @@ use keyledger_domain::scope::built_in;
 use keyledger_domain::signing::SigningAlgorithm;
 use keyledger_domain::text::DisplayName;
 use keyledger_domain::{
-    Command, CredentialKind, Directory, Environment, Plaintext, RedirectUri, Refusal, Resource,
-    Scopes, Timestamp,
+    Command, CredentialKind, Environment, Plaintext, RedirectUri, Refusal, Resource, Scopes,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::{self, Page, PageQuery};
+use crate::answer::{self, Page, PageAtQuery};
 use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
+use crate::past::{AtQuery, Told};
 use crate::problem::{Problem, ProblemBody};
 use crate::restrictions;
-use crate::routes::organization;
 use crate::routes::paging::behind;
 
 /// How long an access token is good, where nothing is said: an hour, in seconds.
@@ -151,16 +151,16 @@ impl ClientView {
 }
 
 fn find<'d>(
-    directory: &'d Directory,
+    told: &'d Told<'_>,
     caller: &Caller,
     org: &Org,
     id: &str,
 ) -> Result<&'d Client, Refusal> {
     let client = id.parse::<ClientId>().ok();
     client
-        .and_then(|id| directory.client(id))
+        .and_then(|id| told.state().client(id))
         .filter(|client| client.org == org.id)
-        .filter(|client| directory.sees(caller.authority(), client.environment))
+        .filter(|client| told.sees(caller.authority(), client.environment))
         .ok_or(Refusal::Unknown(Noun::Client))
 }
 
@@ -171,9 +171,9 @@ impl App {
         caller: &Caller,
         path: &(String, String),
     ) -> Result<(OrgId, ClientId, ClientType, Environment), Problem> {
-        let directory = self.directory();
-        let org = organization::require(&directory, caller, &path.0, built_in::CLIENTS_WRITE)?;
-        let client = find(&directory, caller, org, &path.1)?;
+        let told = self.told_now();
+        let org = told.org(caller, &path.0, built_in::CLIENTS_WRITE)?;
+        let client = find(&told, caller, org, &path.1)?;
         Ok((org.id, client.id, client.client_type, client.environment))
     }
 
@@ -201,31 +201,35 @@ impl App {
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/clients", tag = "clients",
-    params(("org" = String, Path, description = "The organisation's slug."), PageQuery),
+    params(("org" = String, Path, description = "The organisation's slug."), PageAtQuery),
     responses(
         (status = 200, body = Page<ClientView>, description = "A page of clients."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks clients:read."),
         (status = 404, body = ProblemBody, description = "No such organisation."),
-        (status = 422, body = ProblemBody, description = "The limit or the place is not right.")))]
+        (status = 410, body = ProblemBody, description = "The records of then were archived."),
+        (status = 422, body = ProblemBody, description = "The limit, the place or the moment is not right.")))]
 pub async fn list_clients(
     app: web::Data<App>,
     caller: Caller,
     org: web::Path<String>,
-    page: web::Query<PageQuery>,
+    page: web::Query<PageAtQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let directory = app.directory();
-    let org = organization::require(&directory, &caller, &org, built_in::CLIENTS_READ)?;
+    let (page, at) = page.into_inner().into_parts();
+    let right = built_in::CLIENTS_READ;
+    let told = app.told_in(&caller, &org, right, at.as_deref()).await?;
+    let org = told.org(&caller, &org, right)?;
     let limit = page.limit()?;
     let from = behind::<ClientId>(&page)?;
-    let now = app.now();
-    let clients = directory
+    let now = told.now();
+    let clients = told
+        .state()
         .clients_of(org.id)
         .filter(|client| (from, Bound::Unbounded).contains(&client.id))
-        .filter(|client| directory.sees(caller.authority(), client.environment))
+        .filter(|client| told.sees(caller.authority(), client.environment))
         .map(|client| ClientView::of(client, None, now));
     let page = Page::of(clients, limit, |view| view.client_id.clone(), |view| view);
-    Ok(HttpResponse::Ok().json(page))
+    Ok(told.answer(&page))
 }
 
 /// What a client is to be, as bodies say it: for a new one, and for one that is changed.
@@ -478,23 +482,25 @@ pub async fn create_client(
 /// 401, 403, 404.
 #[utoipa::path(get, path = "/v1/orgs/{org}/clients/{client_id}", tag = "clients",
     params(("org" = String, Path, description = "The organisation's slug."),
-        ("client_id" = String, Path, description = "The client.")),
+        ("client_id" = String, Path, description = "The client."), AtQuery),
     responses(
         (status = 200, body = ClientView, description = "The client."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks clients:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation or client.")))]
+        (status = 404, body = ProblemBody, description = "No such organisation or client."),
+        (status = 410, body = ProblemBody, description = "The records of then were archived."),
+        (status = 422, body = ProblemBody, description = "The moment is none, or to come.")))]
 pub async fn read_client(
     app: web::Data<App>,
     caller: Caller,
     path: web::Path<(String, String)>,
+    query: web::Query<AtQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let client = {
-        let directory = app.directory();
-        let org = organization::require(&directory, &caller, &path.0, built_in::CLIENTS_READ)?;
-        find(&directory, &caller, org, &path.1)?.id
-    };
-    Ok(HttpResponse::Ok().json(app.view_client(client, None)?))
+    let right = built_in::CLIENTS_READ;
+    let told = app.told_in(&caller, &path.0, right, query.at()).await?;
+    let org = told.org(&caller, &path.0, right)?;
+    let client = find(&told, &caller, org, &path.1)?;
+    Ok(told.answer(&ClientView::of(client, None, told.now())))
 }
 
 /// Change an OAuth client, then switch it off or on. What is left out stays.

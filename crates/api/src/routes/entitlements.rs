@@ -12,20 +12,20 @@ use keyledger_domain::org::Org;
 use keyledger_domain::refusal::Noun;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::text::DisplayName;
-use keyledger_domain::{Command, CredentialId, CredentialKind, Directory, Refusal};
+use keyledger_domain::{Command, CredentialId, CredentialKind, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::{self, Page, PageQuery};
+use crate::answer::{self, Page, PageAtQuery};
 use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
 use crate::object;
+use crate::past::{AtQuery, Told};
 use crate::problem::{Problem, ProblemBody};
 use crate::restrictions::{self, RateLimitBody, Restrictions};
 use crate::routes::grant::{GrantBody, GrantView};
 use crate::routes::key_state::{KeyState, networks_of};
-use crate::routes::organization;
 use crate::routes::paging::behind;
 use crate::routes::rotation::Rotation;
 
@@ -70,13 +70,8 @@ pub struct EntitlementView {
 }
 
 impl EntitlementView {
-    fn of(
-        directory: &Directory,
-        entitlement: &Entitlement,
-        token: Option<String>,
-        app: &App,
-    ) -> Option<Self> {
-        let api_key = directory.api_key(entitlement.credential)?;
+    fn of(told: &Told<'_>, entitlement: &Entitlement, token: Option<String>) -> Option<Self> {
+        let api_key = told.state().api_key(entitlement.credential)?;
         Some(Self {
             id: entitlement.id.to_string(),
             name: entitlement.name.to_string(),
@@ -84,25 +79,25 @@ impl EntitlementView {
             limits: EntitlementLimits {
                 allowed_cidrs: networks_of(api_key),
                 credits: entitlement.credits.map(|credits| {
-                    let left = app.credits_left(entitlement.id, &credits);
+                    let left = told.credits_left(entitlement.id, &credits);
                     GrantView::of(credits.grant, left)
                 }),
             },
-            state: KeyState::of(api_key, app),
+            state: KeyState::of(api_key, told),
         })
     }
 }
 
 fn find<'d>(
-    directory: &'d Directory,
+    told: &'d Told<'_>,
     caller: &Caller,
     org: &Org,
     id: &str,
 ) -> Result<&'d Entitlement, Refusal> {
     let id = id.parse::<EntitlementId>().ok();
     id.filter(|id| org.entitlements.contains(id))
-        .and_then(|id| directory.entitlement(id))
-        .filter(|token| directory.sees_key(caller.authority(), token.credential))
+        .and_then(|id| told.state().entitlement(id))
+        .filter(|token| told.sees_key(caller.authority(), token.credential))
         .ok_or(Refusal::Unknown(Noun::Entitlement))
 }
 
@@ -116,10 +111,9 @@ struct Found {
 impl App {
     /// The entitlement that a path names, for whoever may change entitlements.
     fn find_entitlement(&self, caller: &Caller, path: &(String, String)) -> Result<Found, Problem> {
-        let directory = self.directory();
-        let right = built_in::ENTITLEMENTS_WRITE;
-        let org = organization::require(&directory, caller, &path.0, right)?;
-        let entitlement = find(&directory, caller, org, &path.1)?;
+        let told = self.told_now();
+        let org = told.org(caller, &path.0, built_in::ENTITLEMENTS_WRITE)?;
+        let entitlement = find(&told, caller, org, &path.1)?;
         Ok(Found {
             org: org.id,
             entitlement: entitlement.id,
@@ -132,10 +126,10 @@ impl App {
         id: EntitlementId,
         token: Option<String>,
     ) -> Result<EntitlementView, Problem> {
-        let directory = self.directory();
-        let entitlement = directory.entitlement(id);
+        let told = self.told_now();
+        let entitlement = told.state().entitlement(id);
         entitlement
-            .and_then(|found| EntitlementView::of(&directory, found, token, self))
+            .and_then(|found| EntitlementView::of(&told, found, token))
             .ok_or_else(|| Refusal::Unknown(Noun::Entitlement).into())
     }
 }
@@ -145,31 +139,34 @@ impl App {
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/entitlements", tag = "entitlements",
-    params(("org" = String, Path, description = "The organisation's slug."), PageQuery),
+    params(("org" = String, Path, description = "The organisation's slug."), PageAtQuery),
     responses(
         (status = 200, body = Page<EntitlementView>, description = "A page of entitlement tokens."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks entitlements:read."),
         (status = 404, body = ProblemBody, description = "No such organisation."),
-        (status = 422, body = ProblemBody, description = "The limit or the place is not right.")))]
+        (status = 410, body = ProblemBody, description = "The records of then were archived."),
+        (status = 422, body = ProblemBody, description = "The limit, the place or the moment is not right.")))]
 pub async fn list_entitlements(
     app: web::Data<App>,
     caller: Caller,
     org: web::Path<String>,
-    page: web::Query<PageQuery>,
+    page: web::Query<PageAtQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let directory = app.directory();
-    let org = organization::require(&directory, &caller, &org, built_in::ENTITLEMENTS_READ)?;
+    let (page, at) = page.into_inner().into_parts();
+    let right = built_in::ENTITLEMENTS_READ;
+    let told = app.told_in(&caller, &org, right, at.as_deref()).await?;
+    let org = told.org(&caller, &org, right)?;
     let limit = page.limit()?;
     let from = behind::<EntitlementId>(&page)?;
     let tokens = org
         .entitlements
         .range((from, Bound::Unbounded))
-        .filter_map(|id| directory.entitlement(*id))
-        .filter(|token| directory.sees_key(caller.authority(), token.credential))
-        .filter_map(|token| EntitlementView::of(&directory, token, None, &app));
+        .filter_map(|id| told.state().entitlement(*id))
+        .filter(|token| told.sees_key(caller.authority(), token.credential))
+        .filter_map(|token| EntitlementView::of(&told, token, None));
     let page = Page::of(tokens, limit, |view| view.id.clone(), |view| view);
-    Ok(HttpResponse::Ok().json(page))
+    Ok(told.answer(&page))
 }
 
 /// An entitlement token to be made.
@@ -250,24 +247,27 @@ pub async fn create_entitlement(
 /// 401, 403, 404.
 #[utoipa::path(get, path = "/v1/orgs/{org}/entitlements/{id}", tag = "entitlements",
     params(("org" = String, Path, description = "The organisation's slug."),
-        ("id" = String, Path, description = "The entitlement's id.")),
+        ("id" = String, Path, description = "The entitlement's id."), AtQuery),
     responses(
         (status = 200, body = EntitlementView, description = "The entitlement."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks entitlements:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation or entitlement.")))]
+        (status = 404, body = ProblemBody, description = "No such organisation or entitlement."),
+        (status = 410, body = ProblemBody, description = "The records of then were archived."),
+        (status = 422, body = ProblemBody, description = "The moment is none, or to come.")))]
 pub async fn read_entitlement(
     app: web::Data<App>,
     caller: Caller,
     path: web::Path<(String, String)>,
+    query: web::Query<AtQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let entitlement = {
-        let directory = app.directory();
-        let right = built_in::ENTITLEMENTS_READ;
-        let org = organization::require(&directory, &caller, &path.0, right)?;
-        find(&directory, &caller, org, &path.1)?.id
-    };
-    Ok(HttpResponse::Ok().json(app.view_entitlement(entitlement, None)?))
+    let right = built_in::ENTITLEMENTS_READ;
+    let told = app.told_in(&caller, &path.0, right, query.at()).await?;
+    let org = told.org(&caller, &path.0, right)?;
+    let entitlement = find(&told, &caller, org, &path.1)?;
+    let view = EntitlementView::of(&told, entitlement, None);
+    let view = view.ok_or(Refusal::Unknown(Noun::Entitlement))?;
+    Ok(told.answer(&view))
 }
 
 /// What is to be changed of what limits an entitlement token besides its scopes and its end; what is

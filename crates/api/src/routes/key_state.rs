@@ -5,7 +5,7 @@ use keyledger_domain::{ApiKey, Environment, Scope, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::past::Told;
 use crate::restrictions::RateLimitBody;
 use crate::routes::rotation::RotationView;
 
@@ -32,7 +32,7 @@ pub struct KeyState {
     /// When it ends; `null` for never.
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// When it was last used, as far as is known; `null` for not yet.
+    /// When it was last used, as far as is known; `null` for not yet, and where an earlier moment is asked for.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
     /// When its secret was last replaced.
@@ -49,7 +49,7 @@ pub struct KeyState {
 }
 
 impl KeyState {
-    pub(crate) fn of(key: &ApiKey, app: &App) -> Self {
+    pub(crate) fn of(key: &ApiKey, told: &Told<'_>) -> Self {
         let issued = &key.issued;
         let scopes = key.scopes.as_ref();
         Self {
@@ -60,11 +60,11 @@ impl KeyState {
             created_at: key.created_at,
             created_by: key.created_by().to_string(),
             expires_at: key.expires_at,
-            last_used_at: app.usage().last_used_at(issued.id),
+            last_used_at: told.last_used_at(issued.id),
             rotated_at: key.rotated_at(),
             disabled_at: key.disabled_at(),
             revoked_at: key.revoked_at(),
-            rotation: RotationView::of(key, app.now()),
+            rotation: RotationView::of(key, told.now()),
         }
     }
 }

@@ -15,11 +15,12 @@ use keyledger_domain::{Actor, Command, Directory, Position, Refusal, Role, Times
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::{self, Page, PageQuery};
+use crate::answer::{self, Page, PageAtQuery};
 use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
 use crate::passwords::Password;
+use crate::past::AtQuery;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::invitations::InvitedView;
 use crate::routes::leavers::{self, LeaversKeys, OffboardingView, Wish};
@@ -48,6 +49,9 @@ pub struct MemberView {
     /// Since when they are switched off here.
     #[schema(value_type = Option<String>, format = DateTime)]
     disabled_at: Option<Timestamp>,
+    /// Whether they were erased since: then they are told of as members of an earlier moment only, and
+    /// without their names.
+    erased: bool,
 }
 
 impl MemberView {
@@ -60,6 +64,7 @@ impl MemberView {
             slug: user.slug.known().map(ToString::to_string),
             role,
             disabled_at: org.disabled_at(id),
+            erased: user.email.known().is_none(),
         })
     }
 }
@@ -90,29 +95,32 @@ impl App {
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/members", tag = "members",
-    params(("org" = String, Path, description = "The organisation's slug."), PageQuery),
+    params(("org" = String, Path, description = "The organisation's slug."), PageAtQuery),
     responses(
         (status = 200, body = Page<MemberView>, description = "A page of members."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks users:read."),
         (status = 404, body = ProblemBody, description = "No such organisation."),
-        (status = 422, body = ProblemBody, description = "The limit or the place is not right.")))]
+        (status = 410, body = ProblemBody, description = "The records of then were archived."),
+        (status = 422, body = ProblemBody, description = "The limit, the place or the moment is not right.")))]
 pub async fn list_members(
     app: web::Data<App>,
     caller: Caller,
     org: web::Path<String>,
-    page: web::Query<PageQuery>,
+    page: web::Query<PageAtQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let directory = app.directory();
-    let org = organization::require(&directory, &caller, &org, built_in::USERS_READ)?;
+    let (page, at) = page.into_inner().into_parts();
+    let right = built_in::USERS_READ;
+    let told = app.told_in(&caller, &org, right, at.as_deref()).await?;
+    let org = told.org(&caller, &org, right)?;
     let limit = page.limit()?;
     let from = behind::<UserId>(&page)?;
     let members = org
         .members
         .range((from, Bound::Unbounded))
-        .filter_map(|(user, role)| MemberView::of(&directory, org, *user, *role));
+        .filter_map(|(user, role)| MemberView::of(told.state(), org, *user, *role));
     let page = Page::of(members, limit, |member| member.id.clone(), |member| member);
-    Ok(HttpResponse::Ok().json(page))
+    Ok(told.answer(&page))
 }
 
 /// Somebody to be put in an organisation.
@@ -224,23 +232,28 @@ impl App {
 /// 401, 403, 404.
 #[utoipa::path(get, path = "/v1/orgs/{org}/members/{user}", tag = "members",
     params(("org" = String, Path, description = "The organisation's slug."),
-        ("user" = String, Path, description = "The member's id or slug.")),
+        ("user" = String, Path, description = "The member's id or slug."), AtQuery),
     responses(
         (status = 200, body = MemberView, description = "The member."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks users:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation or member.")))]
+        (status = 404, body = ProblemBody, description = "No such organisation or member."),
+        (status = 410, body = ProblemBody, description = "The records of then were archived."),
+        (status = 422, body = ProblemBody, description = "The moment is none, or to come.")))]
 pub async fn read_member(
     app: web::Data<App>,
     caller: Caller,
     path: web::Path<(String, String)>,
+    query: web::Query<AtQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let (org, user) = {
-        let directory = app.directory();
-        let org = organization::require(&directory, &caller, &path.0, built_in::USERS_READ)?;
-        (org.id, find(&directory, org, &path.1)?)
-    };
-    Ok(HttpResponse::Ok().json(app.view_member(org, user)?))
+    let right = built_in::USERS_READ;
+    let told = app.told_in(&caller, &path.0, right, query.at()).await?;
+    let org = told.org(&caller, &path.0, right)?;
+    let user = find(told.state(), org, &path.1)?;
+    let role = org.members.get(&user).copied();
+    let view = role.and_then(|role| MemberView::of(told.state(), org, user, role));
+    let view = view.ok_or(Refusal::Unknown(Noun::Member))?;
+    Ok(told.answer(&view))
 }
 
 /// What a member is to be.

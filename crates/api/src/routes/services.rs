@@ -10,20 +10,20 @@ use keyledger_domain::refusal::Noun;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::service::{ChangeService, CreateService, DeleteService, Service};
 use keyledger_domain::text::{Description, DisplayName, Slug};
-use keyledger_domain::{Command, CredentialId, CredentialKind, Directory, Refusal, Role};
+use keyledger_domain::{Command, CredentialId, CredentialKind, Refusal, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::{self, Page, PageQuery};
+use crate::answer::{self, Page, PageAtQuery};
 use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
 use crate::object;
+use crate::past::{AtQuery, Told};
 use crate::problem::{Problem, ProblemBody};
 use crate::restrictions::{self, RateLimitBody, Restrictions};
 use crate::routes::key_state::{KeyState, networks_of};
 use crate::routes::naming::name_and_slug;
-use crate::routes::organization;
 use crate::routes::paging::behind_name;
 use crate::routes::rotation::Rotation;
 
@@ -58,12 +58,8 @@ pub struct ServiceView {
 }
 
 impl ServiceView {
-    fn of(
-        directory: &Directory,
-        service: &Service,
-        key: Option<String>,
-        app: &App,
-    ) -> Option<Self> {
+    fn of(told: &Told<'_>, service: &Service, key: Option<String>) -> Option<Self> {
+        let directory = told.state();
         let api_key = directory.api_key(service.credential)?;
         let org = directory.org(service.org)?;
         let teams = service.teams.iter().filter_map(|id| org.team(*id));
@@ -76,20 +72,20 @@ impl ServiceView {
             teams: teams.map(|team| team.slug.to_string()).collect(),
             key,
             allowed_cidrs: networks_of(api_key),
-            state: KeyState::of(api_key, app),
+            state: KeyState::of(api_key, told),
         })
     }
 }
 
 fn find<'d>(
-    directory: &'d Directory,
+    told: &'d Told<'_>,
     caller: &Caller,
     org: &Org,
     slug: &str,
 ) -> Result<&'d Service, Refusal> {
-    directory
+    told.state()
         .service_by_slug(org.id, slug)
-        .filter(|service| directory.sees_key(caller.authority(), service.credential))
+        .filter(|service| told.sees_key(caller.authority(), service.credential))
         .ok_or(Refusal::Unknown(Noun::Service))
 }
 
@@ -104,9 +100,9 @@ struct Found {
 impl App {
     /// The service that a path names, for whoever may change services.
     fn find_service(&self, caller: &Caller, path: &(String, String)) -> Result<Found, Problem> {
-        let directory = self.directory();
-        let org = organization::require(&directory, caller, &path.0, built_in::SERVICES_WRITE)?;
-        let service = find(&directory, caller, org, &path.1)?;
+        let told = self.told_now();
+        let org = told.org(caller, &path.0, built_in::SERVICES_WRITE)?;
+        let service = find(&told, caller, org, &path.1)?;
         Ok(Found {
             org: org.id,
             service: service.id,
@@ -116,10 +112,10 @@ impl App {
     }
 
     fn view_service(&self, id: ServiceId, key: Option<String>) -> Result<ServiceView, Problem> {
-        let directory = self.directory();
-        let service = directory.service(id);
+        let told = self.told_now();
+        let service = told.state().service(id);
         service
-            .and_then(|service| ServiceView::of(&directory, service, key, self))
+            .and_then(|service| ServiceView::of(&told, service, key))
             .ok_or_else(|| Refusal::Unknown(Noun::Service).into())
     }
 }
@@ -129,30 +125,33 @@ impl App {
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/services", tag = "services",
-    params(("org" = String, Path, description = "The organisation's slug."), PageQuery),
+    params(("org" = String, Path, description = "The organisation's slug."), PageAtQuery),
     responses(
         (status = 200, body = Page<ServiceView>, description = "A page of services."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks services:read."),
         (status = 404, body = ProblemBody, description = "No such organisation."),
-        (status = 422, body = ProblemBody, description = "The limit is not right.")))]
+        (status = 410, body = ProblemBody, description = "The records of then were archived."),
+        (status = 422, body = ProblemBody, description = "The limit or the moment is not right.")))]
 pub async fn list_services(
     app: web::Data<App>,
     caller: Caller,
     org: web::Path<String>,
-    page: web::Query<PageQuery>,
+    page: web::Query<PageAtQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let directory = app.directory();
-    let org = organization::require(&directory, &caller, &org, built_in::SERVICES_READ)?;
+    let (page, at) = page.into_inner().into_parts();
+    let right = built_in::SERVICES_READ;
+    let told = app.told_in(&caller, &org, right, at.as_deref()).await?;
+    let org = told.org(&caller, &org, right)?;
     let limit = page.limit()?;
     let services = org
         .services
         .range::<str, _>((behind_name(&page), Bound::Unbounded))
-        .filter_map(|(_, id)| directory.service(*id))
-        .filter(|service| directory.sees_key(caller.authority(), service.credential))
-        .filter_map(|service| ServiceView::of(&directory, service, None, &app));
+        .filter_map(|(_, id)| told.state().service(*id))
+        .filter(|service| told.sees_key(caller.authority(), service.credential))
+        .filter_map(|service| ServiceView::of(&told, service, None));
     let page = Page::of(services, limit, |view| view.slug.clone(), |view| view);
-    Ok(HttpResponse::Ok().json(page))
+    Ok(told.answer(&page))
 }
 
 /// A service to be made.
@@ -246,23 +245,27 @@ pub async fn create_service(
 /// 401, 403, 404.
 #[utoipa::path(get, path = "/v1/orgs/{org}/services/{service}", tag = "services",
     params(("org" = String, Path, description = "The organisation's slug."),
-        ("service" = String, Path, description = "The service's slug.")),
+        ("service" = String, Path, description = "The service's slug."), AtQuery),
     responses(
         (status = 200, body = ServiceView, description = "The service."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks services:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation or service.")))]
+        (status = 404, body = ProblemBody, description = "No such organisation or service."),
+        (status = 410, body = ProblemBody, description = "The records of then were archived."),
+        (status = 422, body = ProblemBody, description = "The moment is none, or to come.")))]
 pub async fn read_service(
     app: web::Data<App>,
     caller: Caller,
     path: web::Path<(String, String)>,
+    query: web::Query<AtQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let service = {
-        let directory = app.directory();
-        let org = organization::require(&directory, &caller, &path.0, built_in::SERVICES_READ)?;
-        find(&directory, &caller, org, &path.1)?.id
-    };
-    Ok(HttpResponse::Ok().json(app.view_service(service, None)?))
+    let right = built_in::SERVICES_READ;
+    let told = app.told_in(&caller, &path.0, right, query.at()).await?;
+    let org = told.org(&caller, &path.0, right)?;
+    let service = find(&told, &caller, org, &path.1)?;
+    let view = ServiceView::of(&told, service, None);
+    let view = view.ok_or(Refusal::Unknown(Noun::Service))?;
+    Ok(told.answer(&view))
 }
 
 /// What is to be changed of a service; what is left out stays.

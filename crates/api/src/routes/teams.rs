@@ -9,14 +9,15 @@ use keyledger_domain::refusal::Noun;
 use keyledger_domain::scope::built_in;
 use keyledger_domain::team::{ChangeTeam, CreateTeam, DeleteTeam, PlaceInTeam, Team};
 use keyledger_domain::text::{DisplayName, Slug};
-use keyledger_domain::{Directory, Refusal, Scope, Scopes, Timestamp};
+use keyledger_domain::{Refusal, Scope, Scopes, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::{self, Page, PageQuery};
+use crate::answer::{self, Page, PageAtQuery};
 use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
+use crate::past::{AtQuery, Told};
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::naming::name_and_slug;
 use crate::routes::paging::behind_name;
@@ -45,12 +46,12 @@ pub struct TeamView {
 }
 
 impl TeamView {
-    fn of(directory: &Directory, caller: &Caller, team: &Team) -> Self {
+    fn of(told: &Told<'_>, caller: &Caller, team: &Team) -> Self {
         let services = team
             .services
             .iter()
-            .filter_map(|id| directory.service(*id))
-            .filter(|service| directory.sees_key(caller.authority(), service.credential));
+            .filter_map(|id| told.state().service(*id))
+            .filter(|service| told.sees_key(caller.authority(), service.credential));
         Self {
             id: team.id.to_string(),
             slug: team.slug.to_string(),
@@ -76,10 +77,10 @@ impl App {
     }
 
     fn view_team(&self, caller: &Caller, org: OrgId, slug: &Slug) -> Result<TeamView, Problem> {
-        let directory = self.directory();
-        let team = directory.org(org).map(|org| find(org, slug.as_str()));
+        let told = self.told_now();
+        let team = told.state().org(org).map(|org| find(org, slug.as_str()));
         let team = team.ok_or(Refusal::Unknown(Noun::Organization))??;
-        Ok(TeamView::of(&directory, caller, team))
+        Ok(TeamView::of(&told, caller, team))
     }
 }
 
@@ -88,21 +89,24 @@ impl App {
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/teams", tag = "teams",
-    params(("org" = String, Path, description = "The organisation's slug."), PageQuery),
+    params(("org" = String, Path, description = "The organisation's slug."), PageAtQuery),
     responses(
         (status = 200, body = Page<TeamView>, description = "A page of teams."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks teams:read."),
         (status = 404, body = ProblemBody, description = "No such organisation."),
-        (status = 422, body = ProblemBody, description = "The limit is not right.")))]
+        (status = 410, body = ProblemBody, description = "The records of then were archived."),
+        (status = 422, body = ProblemBody, description = "The limit or the moment is not right.")))]
 pub async fn list_teams(
     app: web::Data<App>,
     caller: Caller,
     org: web::Path<String>,
-    page: web::Query<PageQuery>,
+    page: web::Query<PageAtQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let directory = app.directory();
-    let org = organization::require(&directory, &caller, &org, built_in::TEAMS_READ)?;
+    let (page, at) = page.into_inner().into_parts();
+    let right = built_in::TEAMS_READ;
+    let told = app.told_in(&caller, &org, right, at.as_deref()).await?;
+    let org = told.org(&caller, &org, right)?;
     let limit = page.limit()?;
     let teams = org
         .teams
@@ -111,9 +115,9 @@ pub async fn list_teams(
         teams,
         limit,
         |(slug, _)| slug.to_string(),
-        |(_, team)| TeamView::of(&directory, &caller, team),
+        |(_, team)| TeamView::of(&told, &caller, team),
     );
-    Ok(HttpResponse::Ok().json(page))
+    Ok(told.answer(&page))
 }
 
 /// A team to be made.
@@ -177,21 +181,25 @@ fn scopes(texts: &[String], fields: &mut Fields) -> Scopes {
 /// 401, 403, 404.
 #[utoipa::path(get, path = "/v1/orgs/{org}/teams/{team}", tag = "teams",
     params(("org" = String, Path, description = "The organisation's slug."),
-        ("team" = String, Path, description = "The team's slug.")),
+        ("team" = String, Path, description = "The team's slug."), AtQuery),
     responses(
         (status = 200, body = TeamView, description = "The team."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks teams:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation or team.")))]
+        (status = 404, body = ProblemBody, description = "No such organisation or team."),
+        (status = 410, body = ProblemBody, description = "The records of then were archived."),
+        (status = 422, body = ProblemBody, description = "The moment is none, or to come.")))]
 pub async fn read_team(
     app: web::Data<App>,
     caller: Caller,
     path: web::Path<(String, String)>,
+    query: web::Query<AtQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let directory = app.directory();
-    let org = organization::require(&directory, &caller, &path.0, built_in::TEAMS_READ)?;
+    let right = built_in::TEAMS_READ;
+    let told = app.told_in(&caller, &path.0, right, query.at()).await?;
+    let org = told.org(&caller, &path.0, right)?;
     let team = find(org, &path.1)?;
-    Ok(HttpResponse::Ok().json(TeamView::of(&directory, &caller, team)))
+    Ok(told.answer(&TeamView::of(&told, &caller, team)))
 }
 
 /// What is to be changed of a team; what is left out stays.

@@ -1,5 +1,6 @@
 //! `/user/keys`: a person's own keys.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use actix_web::{HttpResponse, web};
@@ -11,17 +12,17 @@ use keyledger_domain::scope::built_in;
 use keyledger_domain::text::{DisplayName, Handle};
 use keyledger_domain::user_key::{CreateUserKey, KeyLabel, RenameUserKey, RevokeUserKey, UserKey};
 use keyledger_domain::{
-    Actor, Command, CredentialId, CredentialKind, Directory, Environment, Position, Refusal, Scope,
-    Timestamp,
+    Actor, Command, CredentialId, CredentialKind, Environment, Position, Refusal, Scope, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::{self, Page, PageQuery};
+use crate::answer::{self, Page, PageAtQuery};
 use crate::app::App;
 use crate::body::{Fields, Json};
 use crate::caller::Caller;
 use crate::object;
+use crate::past::{AtQuery, Told};
 use crate::problem::{Problem, ProblemBody};
 use crate::restrictions::{self, RateLimitBody, Restrictions};
 use crate::routes::paging::behind_name;
@@ -83,15 +84,11 @@ pub struct UserKeyView {
 }
 
 impl UserKeyView {
-    pub(crate) fn of(
-        directory: &Directory,
-        key: &UserKey,
-        token: Option<String>,
-        app: &App,
-    ) -> Option<Self> {
+    pub(crate) fn of(told: &Told<'_>, key: &UserKey, token: Option<String>) -> Option<Self> {
+        let directory = told.state();
         let api_key = directory.api_key(key.credential)?;
         let issued = &api_key.issued;
-        let rotation = RotationView::of(api_key, app.now());
+        let rotation = RotationView::of(api_key, told.now());
         Some(Self {
             id: key.id.to_string(),
             handle: match &key.label {
@@ -115,7 +112,7 @@ impl UserKeyView {
             created_at: api_key.created_at,
             created_at_camel_case: api_key.created_at,
             expires_at: api_key.expires_at,
-            last_used_at: app.usage().last_used_at(issued.id),
+            last_used_at: told.last_used_at(issued.id),
             rotated_at: api_key.rotated_at(),
             disabled_at: api_key.disabled_at(),
             revoked_at: api_key.revoked_at(),
@@ -197,35 +194,40 @@ pub async fn create_user_key(
 ///
 /// # Errors
 /// 401, 403, 422.
-#[utoipa::path(get, path = "/v1/user/keys", tag = "user keys", params(PageQuery),
+#[utoipa::path(get, path = "/v1/user/keys", tag = "user keys", params(PageAtQuery),
     responses(
         (status = 200, body = Page<UserKeyView>, description = "A page of keys."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller is no user, or lacks keys:read."),
-        (status = 422, body = ProblemBody, description = "The limit is not right.")))]
+        (status = 410, body = ProblemBody, description = "The records of then were archived."),
+        (status = 422, body = ProblemBody, description = "The limit or the moment is not right.")))]
 pub async fn list_user_keys(
     app: web::Data<App>,
     caller: Caller,
-    page: web::Query<PageQuery>,
+    page: web::Query<PageAtQuery>,
 ) -> Result<HttpResponse, Problem> {
     let user = require_user(&caller)?;
-    let directory = app.directory();
-    passage::required(built_in::KEYS_READ);
-    directory.require_own(caller.authority(), built_in::KEYS_READ)?;
+    let (page, at) = page.into_inner().into_parts();
+    let told = app.told_of_own_keys(&caller, at.as_deref()).await?;
     let limit = page.limit()?;
-    let keys = &directory.user(user).ok_or(Refusal::CredentialEnded)?.keys;
+    let none = BTreeMap::new();
+    let keys = match told.state().user(user) {
+        Some(user) => &user.keys,
+        None if told.is_past() => &none,
+        None => return Err(Refusal::CredentialEnded.into()),
+    };
     let seen = keys
         .range::<str, _>((behind_name(&page), Bound::Unbounded))
-        .filter_map(|(handle, id)| Some((handle, directory.user_key(*id)?)))
-        .filter(|(_, key)| directory.sees_key(caller.authority(), key.credential))
-        .filter_map(|(handle, key)| Some((handle, UserKeyView::of(&directory, key, None, &app)?)));
+        .filter_map(|(handle, id)| Some((handle, told.state().user_key(*id)?)))
+        .filter(|(_, key)| told.sees_key(caller.authority(), key.credential))
+        .filter_map(|(handle, key)| Some((handle, UserKeyView::of(&told, key, None)?)));
     let page = Page::of(
         seen,
         limit,
         |(handle, _)| handle.to_string(),
         |(_, view)| view,
     );
-    Ok(HttpResponse::Ok().json(page))
+    Ok(told.answer(&page))
 }
 
 /// Read one of my keys. With the password, or with that very key, its token is in the answer, and
@@ -234,22 +236,28 @@ pub async fn list_user_keys(
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(get, path = "/v1/user/keys/{handle}", tag = "user keys",
-    params(("handle" = String, Path, description = "The key's handle.")),
+    params(("handle" = String, Path, description = "The key's handle."), AtQuery),
     responses(
         (status = 200, body = UserKeyView, description = "The key."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller is no user, or lacks keys:read."),
-        (status = 404, body = ProblemBody, description = "No such key.")))]
+        (status = 404, body = ProblemBody, description = "No such key."),
+        (status = 410, body = ProblemBody, description = "The records of then were archived."),
+        (status = 422, body = ProblemBody, description = "The moment is none, or to come.")))]
 pub async fn read_user_key(
     app: web::Data<App>,
     caller: Caller,
     handle: web::Path<String>,
+    query: web::Query<AtQuery>,
 ) -> Result<HttpResponse, Problem> {
     let (key, credential) = {
-        let directory = app.directory();
-        passage::required(built_in::KEYS_READ);
-        directory.require_own(caller.authority(), built_in::KEYS_READ)?;
-        let key = find(&directory, &caller, &handle)?;
+        let told = app.told_of_own_keys(&caller, query.at()).await?;
+        let key = find(&told, &caller, &handle)?;
+        if told.is_past() {
+            let view = UserKeyView::of(&told, key, None);
+            let view = view.ok_or(Refusal::Unknown(Noun::Key))?;
+            return Ok(told.answer(&view));
+        }
         (key.id, key.credential)
     };
     let opens = caller.authority().is_password_backed()
@@ -424,29 +432,46 @@ pub(crate) fn require_user(caller: &Caller) -> Result<UserId, Problem> {
     }
 }
 
-fn find<'d>(
-    directory: &'d Directory,
-    caller: &Caller,
-    handle: &str,
-) -> Result<&'d UserKey, Problem> {
+fn find<'d>(told: &'d Told<'_>, caller: &Caller, handle: &str) -> Result<&'d UserKey, Problem> {
     let user = require_user(caller)?;
-    directory
+    told.state()
         .key_by_handle(user, handle)
-        .filter(|key| directory.sees_key(caller.authority(), key.credential))
+        .filter(|key| told.sees_key(caller.authority(), key.credential))
         .ok_or_else(|| Refusal::Unknown(Noun::Key).into())
 }
 
 impl App {
+    /// What the caller is told of their own keys, as they are or as they were.
+    async fn told_of_own_keys(
+        &self,
+        caller: &Caller,
+        at: Option<&str>,
+    ) -> Result<Told<'_>, Problem> {
+        let require = || {
+            passage::required(built_in::KEYS_READ);
+            let directory = self.directory();
+            directory.require_own(caller.authority(), built_in::KEYS_READ)
+        };
+        require()?;
+        let told = self.told_as_of(self.then(at).await?);
+        if told.is_past() {
+            told.today()
+                .require_own(caller.authority(), built_in::KEYS_READ)?;
+        }
+        Ok(told)
+    }
+
     fn find_user_key(
         &self,
         caller: &Caller,
         handle: &str,
     ) -> Result<(KeyId, CredentialId), Problem> {
-        let directory = self.directory();
+        let told = self.told_now();
         // A stranger to the right learns nothing of the handle; the domain asks again.
         passage::required(built_in::KEYS_WRITE);
-        directory.require_own(caller.authority(), built_in::KEYS_WRITE)?;
-        let key = find(&directory, caller, handle)?;
+        told.today()
+            .require_own(caller.authority(), built_in::KEYS_WRITE)?;
+        let key = find(&told, caller, handle)?;
         Ok((key.id, key.credential))
     }
 
@@ -480,9 +505,9 @@ impl App {
         key: KeyId,
         token: Option<String>,
     ) -> Result<UserKeyView, Problem> {
-        let directory = self.directory();
-        let key = directory.user_key(key);
-        key.and_then(|key| UserKeyView::of(&directory, key, token, self))
+        let told = self.told_now();
+        let key = told.state().user_key(key);
+        key.and_then(|key| UserKeyView::of(&told, key, token))
             .ok_or_else(|| Refusal::Unknown(Noun::Key).into())
     }
 }

@@ -10,9 +10,10 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use keyledger_domain::api_key::Holder;
 use keyledger_domain::{CredentialId, Position, Timestamp};
 use keyledger_ledger::key_file::SubKey;
-use keyledger_ledger::usage_store::UsageStore;
+use keyledger_ledger::usage_store::{UsageStore, UseChange};
 use keyledger_ledger::{Clock, Committer, NotCommitted};
 use ring::rand::SystemRandom;
 use tokio::task::JoinSet;
@@ -144,8 +145,9 @@ impl Keeping {
     fn write(&mut self) {
         self.with_store(|keeping, store| {
             let _writing = keeping.parts.usage.writing.lock();
-            let changes = keeping.parts.usage.take_changes();
-            for some in changes.chunks(KEYS_A_WRITE) {
+            let mut changes = keeping.parts.usage.take_changes();
+            for some in changes.chunks_mut(KEYS_A_WRITE) {
+                keeping.name_persons(some);
                 store.write(some, &keeping.parts.rng)?;
             }
             if changes.is_empty() {
@@ -156,6 +158,20 @@ impl Keeping {
         if self.failed || self.parts.usage.store().is_none() {
             // Nothing will be written, so nothing may gather.
             drop(self.parts.usage.take_changes());
+        }
+    }
+
+    /// Says whose the keys are, so that what is known of their uses is forgotten with the person.
+    fn name_persons(&self, changes: &mut [UseChange]) {
+        let directory = self.parts.lookups.directory();
+        for change in changes {
+            let Some(described) = &mut change.described else {
+                continue;
+            };
+            let holder = directory.api_key(change.id).map(|key| key.issued.holder);
+            if let Some(Holder::User { user, .. }) = holder {
+                described.person = Some(user.into());
+            }
         }
     }
 

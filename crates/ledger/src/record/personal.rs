@@ -14,7 +14,7 @@ use crate::key_file::NoRandomness;
 use crate::person_keys::{PersonKeyError, PersonKeys, Pseudonym};
 use crate::record::EncodeError;
 use crate::record::form::{CommitmentBytes, Fault, Open, Seal};
-use crate::vault::{Commitment, PersonKey};
+use crate::vault::{Commitment, PersonKey, SealedField};
 
 /// The keys of persons, shared by the one who appends and all who read.
 pub struct Persons(RwLock<PersonKeys>);
@@ -68,6 +68,36 @@ impl Persons {
         let persons: Vec<Pseudonym> = persons.map(pseudonym).collect();
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
         keys.destroy(&persons)
+    }
+
+    /// Seals something of a person that stands in no record: `None` for whoever was erased, or of whom
+    /// nothing is known at all. Once the key is destroyed nobody opens it, wherever a copy lies.
+    ///
+    /// # Errors
+    /// If the key does not open, or no randomness is left.
+    pub(crate) fn seal(
+        &self,
+        person: PersonId,
+        plain: &[u8],
+        rng: &dyn SecureRandom,
+    ) -> Result<Option<SealedField>, PersonKeyError> {
+        match self.key_of(person)? {
+            KeyOf::Known(key) => Ok(Some(key.seal(plain, rng)?)),
+            KeyOf::Destroyed | KeyOf::NeverMade => Ok(None),
+        }
+    }
+
+    /// Opens it again; `None` for whoever was erased, and for what was changed.
+    pub(crate) fn open(
+        &self,
+        person: PersonId,
+        commitment: &Commitment,
+        sealed: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        match self.key_of(person).ok()? {
+            KeyOf::Known(key) => key.open(commitment, sealed).ok(),
+            KeyOf::Destroyed | KeyOf::NeverMade => None,
+        }
     }
 
     fn key_of(&self, person: PersonId) -> Result<KeyOf, PersonKeyError> {

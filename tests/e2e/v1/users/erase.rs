@@ -184,6 +184,7 @@ fn events_without_marie(server: &Server) -> Vec<Value> {
         "/v1/events?limit=1000",
         "/v1/orgs/acme/members",
         "/v1/orgs/acme/invitations",
+        "/v1/orgs/acme/usage",
         "/v1/orgs/acme/hygiene",
     ] {
         let reply = owner.get(path).expect(200);

@@ -97,6 +97,7 @@ impl World {
         let directory = opened.directory.clone();
         let lookups = Arc::new(Lookups::new(directory, EventIndex::default()));
         let (reader, key_file) = (opened.reader.clone(), Arc::clone(&opened.key_file));
+        let past = opened.past();
         let (credits, _) = CreditsBook::open(&Paths::new(&data), &key_file).unwrap();
         let Started {
             committer,
@@ -108,6 +109,7 @@ impl World {
             committer,
             lookups,
             reader,
+            past,
             log,
             backups,
             key_file,
