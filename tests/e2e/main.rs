@@ -13,6 +13,7 @@ mod authentication {
     mod forgery;
     mod guessing;
 }
+mod audit_past;
 mod authorization;
 mod definition;
 mod edge {

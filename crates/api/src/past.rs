@@ -7,18 +7,14 @@
 //! An earlier state is put together on a thread of its own, one at a time, and the last two are kept there as
 //! long as somebody asks ([`Past`](keyledger_ledger::Past)).
 
-use std::sync::Arc;
-
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use keyledger_domain::credits::Credits;
 use keyledger_domain::id::EntitlementId;
 use keyledger_domain::org::Org;
 use keyledger_domain::refusal::Noun;
-use keyledger_domain::{
-    Authority, CredentialId, Directory, Environment, Position, Refusal, Timestamp,
-};
-use keyledger_ledger::{PastError, Recalled};
+use keyledger_domain::{Authority, CredentialId, Directory, Environment, Refusal, Timestamp};
+use keyledger_ledger::{Moment, PastError, Recalled, Then};
 use parking_lot::RwLockReadGuard;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
@@ -59,39 +55,6 @@ impl AtQuery {
     /// The moment, as it was written.
     pub(crate) fn at(&self) -> Option<&str> {
         self.at.as_deref()
-    }
-}
-
-/// A moment of the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
-    /// After this record.
-    Position(Position),
-    /// After the last record that was made by then.
-    Time(Timestamp),
-}
-
-impl Moment {
-    fn parse(text: &str) -> Option<Self> {
-        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return text.parse().ok().map(Position::new).map(Self::Position);
-        }
-        text.parse().ok().map(Self::Time)
-    }
-}
-
-/// An earlier state.
-#[derive(Clone)]
-pub(crate) struct Then {
-    pub(crate) state: Arc<Directory>,
-    /// The moment that was asked for: for whatever ends by itself.
-    pub(crate) at: Timestamp,
-}
-
-impl Then {
-    /// The last record that it rests on.
-    pub(crate) fn position(&self) -> Position {
-        self.state.position()
     }
 }
 
@@ -173,7 +136,7 @@ impl Told<'_> {
     pub(crate) fn answer(&self, body: &impl Serialize) -> HttpResponse {
         match &self.then {
             None => HttpResponse::Ok().json(body),
-            Some(then) => answer::done(then.position(), body),
+            Some(then) => answer::done(then.state.position(), body),
         }
     }
 }
@@ -228,7 +191,7 @@ impl App {
     /// # Errors
     /// As [`App::then`].
     pub(crate) async fn state_at(&self, field: &'static str, at: &str) -> Result<Then, Problem> {
-        let moment = Moment::parse(at).ok_or_else(|| Problem::field(field, NO_MOMENT))?;
+        let moment: Moment = at.parse().map_err(|_| Problem::field(field, NO_MOMENT))?;
         if matches!(moment, Moment::Time(at) if at > self.now()) {
             return Err(Problem::field(field, NOT_YET));
         }
@@ -236,13 +199,7 @@ impl App {
         let found = self
             .past_places()
             .work(BUSY, move |recalled: &mut Recalled| {
-                let (position, at) = match moment {
-                    Moment::Position(position) => (position, None),
-                    Moment::Time(at) => (past.last_at(at)?, Some(at)),
-                };
-                let state = past.at(position, recalled)?;
-                let at = at.unwrap_or_else(|| state.at());
-                Ok::<_, PastError>(Then { state, at })
+                past.find(moment, recalled)
             })
             .await?;
         found.map_err(|error| match error {
@@ -256,37 +213,5 @@ impl App {
                 Problem::internal()
             }
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn n128_a_moment_is_an_instant_or_a_position() {
-        let at = |text: &str| Moment::parse(text);
-        assert_eq!(at("0"), Some(Moment::Position(Position::ZERO)));
-        assert_eq!(at("42"), Some(Moment::Position(Position::new(42))));
-        let instant = "2027-01-31T09:00:00Z";
-        let parsed = instant.parse().expect("an instant");
-        assert_eq!(at(instant), Some(Moment::Time(parsed)));
-        assert_eq!(at("2027-01-31T10:00:00+01:00"), Some(Moment::Time(parsed)));
-        for bad in [
-            "",
-            "-1",
-            "+1",
-            "1.0",
-            "0x10",
-            "now",
-            "yesterday",
-            "2027-01-31",
-            "2027-01-31T09:00:00",
-            "99999999999999999999",
-            "\u{661}",
-            " 1",
-        ] {
-            assert_eq!(at(bad), None, "{bad:?}");
-        }
     }
 }

@@ -59,7 +59,7 @@ pub use committer::{
 pub use ledger::{
     KeyFile, Ledger, OpenError, OpenOptions, Opened, ReadError, RecordReader, Started,
 };
-pub use past::{Past, PastError, Recalled};
+pub use past::{Moment, Past, PastError, Recalled, Then};
 pub use publisher::{NotPublished, PublicLog, Published};
 pub use record::{Persons, RecordHead};
 pub use replay::Progress;

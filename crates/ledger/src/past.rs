@@ -5,6 +5,7 @@
 //! told as it is known now: whoever was erased since reads as erased in every state of before, because the
 //! snapshots that knew them are gone and the records no longer open.
 
+use core::str::FromStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -53,6 +54,42 @@ impl From<store::ReadError> for PastError {
     fn from(error: store::ReadError) -> Self {
         Self::Read(error.into())
     }
+}
+
+/// A moment of the ledger, written as an instant (RFC 3339) or as the position of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// After this record.
+    Position(Position),
+    /// After the last record that was made by then.
+    Time(Timestamp),
+}
+
+/// The text is neither an instant nor a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("not an instant such as 2027-01-31T09:00:00Z, nor the position of a record")]
+pub struct NotAMoment;
+
+impl FromStr for Moment {
+    type Err = NotAMoment;
+
+    fn from_str(text: &str) -> Result<Self, NotAMoment> {
+        let moment = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            text.parse().ok().map(Position::new).map(Self::Position)
+        } else {
+            text.parse().ok().map(Self::Time)
+        };
+        moment.ok_or(NotAMoment)
+    }
+}
+
+/// An earlier state, and the moment that it was asked for: whatever ends by itself is judged by that.
+#[derive(Clone, Debug)]
+pub struct Then {
+    /// The state.
+    pub state: Arc<Directory>,
+    /// The moment; of a position, that of its record.
+    pub at: Timestamp,
 }
 
 /// Gives earlier states. Each question takes up to the time of a replay, so ask on a thread that may
@@ -127,6 +164,20 @@ impl Past {
             return Err(PastError::Archived { position: archived });
         }
         Ok(found)
+    }
+
+    /// The state at a moment.
+    ///
+    /// # Errors
+    /// See [`PastError`].
+    pub fn find(&self, moment: Moment, recalled: &mut Recalled) -> Result<Then, PastError> {
+        let (position, at) = match moment {
+            Moment::Position(position) => (position, None),
+            Moment::Time(at) => (self.last_at(at)?, Some(at)),
+        };
+        let state = self.at(position, recalled)?;
+        let at = at.unwrap_or_else(|| state.at());
+        Ok(Then { state, at })
     }
 
     /// The state after this record; of nothing at all for position 0.
@@ -227,6 +278,32 @@ mod tests {
                     id: "3kTMd9wQx".parse().expect("an id"),
                 },
             ),
+        }
+    }
+
+    #[test]
+    fn n128_a_moment_is_an_instant_or_a_position() {
+        let at = |text: &str| text.parse::<Moment>().ok();
+        assert_eq!(at("0"), Some(Moment::Position(Position::ZERO)));
+        assert_eq!(at("42"), Some(Moment::Position(Position::new(42))));
+        let instant = "2027-01-31T09:00:00Z";
+        let parsed = instant.parse().expect("an instant");
+        assert_eq!(at(instant), Some(Moment::Time(parsed)));
+        assert_eq!(at("2027-01-31T10:00:00+01:00"), Some(Moment::Time(parsed)));
+        for bad in [
+            "",
+            "-1",
+            "+1",
+            "1.0",
+            "0x10",
+            "now",
+            "2027-01-31",
+            "2027-01-31T09:00:00",
+            "99999999999999999999",
+            "\u{661}",
+            " 1",
+        ] {
+            assert_eq!(at(bad), None, "{bad:?}");
         }
     }
 

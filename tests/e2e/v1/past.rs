@@ -29,10 +29,8 @@ fn everything_is_told_as_it_was() {
     owner.get(&path).expect(404);
 
     let was = then(&owner, &path, made).expect(200);
-    assert_eq!(
-        (was.string("role"), was.string("description")),
-        ("member".into(), String::new())
-    );
+    assert_eq!(was.string("role"), "member");
+    assert_eq!(was.member("description"), "");
     assert_eq!(position(&was), made);
     assert_eq!(was.member("last_used_at"), Value::Null);
     let was = then(&owner, &path, changed).expect(200);
@@ -121,7 +119,7 @@ fn n128_a_moment_is_an_instant_or_a_position_and_not_to_come() {
     then(&owner, path, seconds_from_now(0).replace('+', "%2B")).expect(200);
     then(&owner, path, 0).expect(404);
     then(&owner, path, "1970-01-01T00:00:00Z").expect(404);
-    owner.get("/v1/orgs/acme/invitations?at=1").expect(422);
+    owner.get("/v1/orgs/acme/invitations?at=1").expect(400);
     owner
         .get("/v1/orgs/acme/differences?from=5&to=4")
         .expect_field("to");
@@ -139,7 +137,7 @@ fn n110_who_may_ask_is_judged_by_today() {
     );
     for path in ["services", "members", "teams", "entitlements", "clients"] {
         then(&stranger, &format!("/v1/orgs/acme/{path}"), last).expect(404);
-        then(&stranger, &format!("/v1/orgs/acme/{path}"), "no moment").expect(404);
+        then(&stranger, &format!("/v1/orgs/acme/{path}"), "nothing").expect(404);
     }
     stranger.get("/v1/orgs/acme/differences").expect(404);
     // They were in it once, and are not now.

@@ -73,13 +73,13 @@ pub async fn list_differences(
         None => app.past().last().to_string(),
     };
     let to = app.state_at("to", &to).await?;
-    if to.position() < from.position() {
+    if to.state.position() < from.state.position() {
         return Err(Problem::field("to", "must not be before from"));
     }
     let org = app.require_in(&caller, &org, right)?;
     let own = app.directory().environment_of(caller.authority());
     let sees = move |of| own == Environment::Live || of == own;
-    let (from_position, to_position) = (from.position(), to.position());
+    let (from_position, to_position) = (from.state.position(), to.state.position());
     // Of a large organisation it takes a while.
     let work = move |_: &mut Recalled| difference::between(&from.state, &to.state, org, sees);
     let mut items = app.past_places().work(BUSY, work).await?;

@@ -1,13 +1,16 @@
 //! `keyledger audit …`: what the ledger holds, and that it is whole. Works on a folder that no
 //! server has; what reads the log asks a server too.
 
+mod at;
 mod csv;
+mod diff;
 mod entry;
 mod export;
 mod format;
 mod list;
 mod log;
 mod ocsf;
+mod past;
 mod reseal;
 mod show;
 mod table;
@@ -43,6 +46,10 @@ pub(crate) enum Audit {
     Tail(tail::Tail),
     /// Print the log for another program: JSON Lines, CSV or OCSF.
     Export(export::Export),
+    /// Tell what a credential could do at a moment, where, and why not.
+    At(at::At),
+    /// Tell what changed between two moments: what came, what went, and each field before and after.
+    Diff(diff::Diff),
     /// Accept the ledger as it is after damage: only if its root is the one you name.
     Reseal(reseal::Reseal),
 }
@@ -70,6 +77,8 @@ pub(crate) fn run(audit: Audit) -> Outcome {
         Audit::Show(show) => show::run(&show),
         Audit::Tail(tail) => tail::run(tail),
         Audit::Export(export) => export::run(export),
+        Audit::At(asked) => at::run(&asked),
+        Audit::Diff(asked) => diff::run(&asked),
         Audit::Reseal(reseal) => reseal::run(&reseal),
     };
     match outcome {
