@@ -18,10 +18,10 @@ use utoipa::{Modify, OpenApi};
 
 use crate::oauth::{introspect, metadata, revoke, token};
 use crate::routes::{
-    backup, clients, consents, credentials, decisions, differences, entitlements, erasure, events, health,
-    hygiene, invitations, key_usage, keys, leavers, log, me, members, org_limits, paths, policy,
-    revocations, scopes, services, set_up, signing_keys, teams, user, user_keys, user_sessions,
-    user_tokens, workspaces,
+    backup, clients, consents, credentials, decisions, differences, entitlements, erasure, events,
+    health, hygiene, invitations, key_usage, keys, leavers, log, me, members, org_limits, paths,
+    policy, revocations, scopes, services, set_up, signing_keys, teams, user, user_keys,
+    user_sessions, user_tokens, workspaces,
 };
 
 const JSON: &str = "application/json";

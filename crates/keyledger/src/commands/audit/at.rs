@@ -9,8 +9,9 @@ use keyledger_api::routes::credentials::{CredentialView, find};
 use keyledger_ledger::Moment;
 use serde_json::Value;
 
-use super::past::{ask, harmless};
+use super::past::ask;
 use super::{Folder, Outcome};
+use crate::escape::visible;
 
 #[derive(Args)]
 pub(crate) struct At {
@@ -53,7 +54,7 @@ fn words(told: &Value) -> String {
     let mut lines = String::new();
     let mut line = |name: &str, value: String| {
         // A String takes everything.
-        let _ = writeln!(lines, "{name:<14}{}", harmless(&value));
+        let _ = writeln!(lines, "{name:<14}{}", visible(&value));
     };
     line("credential", plain(&told["preview"]));
     let name = plain(&told["holder_name"]);

@@ -11,8 +11,9 @@ use keyledger_domain::id::OrgId;
 use keyledger_ledger::Moment;
 use serde::Serialize;
 
-use super::past::{ask, harmless};
+use super::past::ask;
 use super::{Folder, Outcome};
+use crate::escape::visible;
 
 #[derive(Args)]
 pub(crate) struct Diff {
@@ -95,8 +96,8 @@ fn words(organization: &str, difference: &Difference) -> String {
     let mut told = format!(
         "{sign} {organization}  {} {}  {}\n",
         difference.kind.as_str(),
-        harmless(name),
-        harmless(&difference.id),
+        visible(name),
+        visible(&difference.id),
     );
     for field in &difference.fields {
         let (before, after) = (field.before.to_string(), field.after.to_string());
@@ -106,7 +107,7 @@ fn words(organization: &str, difference: &Difference) -> String {
             Change::Changed => format!("{before} -> {after}"),
         };
         // A String takes everything.
-        let _ = writeln!(told, "      {}: {}", field.field, harmless(&values));
+        let _ = writeln!(told, "      {}: {}", field.field, visible(&values));
     }
     told
 }

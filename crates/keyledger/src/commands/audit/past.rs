@@ -1,5 +1,4 @@
-//! What `audit at` and `audit diff` have in common: a folder that is opened to ask about the past, and words
-//! that disturb no terminal.
+//! What `audit at` and `audit diff` have in common: a folder that is opened to ask about the past.
 
 use std::error::Error;
 use std::path::Path;
@@ -52,32 +51,4 @@ pub(super) fn ask<T>(
     let answer = answer?;
     closed?;
     Ok(answer)
-}
-
-/// Text for a terminal: what could move the cursor or turn the reading direction is written out.
-pub(super) fn harmless(text: &str) -> String {
-    let is_unseen = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let mut told = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_unseen(c) {
-            told.extend(c.escape_unicode());
-        } else {
-            told.push(c);
-        }
-    }
-    told
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn n118_what_is_told_on_a_terminal_moves_nothing() {
-        let told = harmless("ci\r\n\u{1b}[31m\u{202e}\u{feff}ok Öl");
-        assert_eq!(told, "ci\\u{d}\\u{a}\\u{1b}[31m\\u{202e}\\u{feff}ok Öl");
-    }
 }
