@@ -63,6 +63,22 @@ impl Other {
     }
 }
 
+/// A page of events at these positions, as a server answers it.
+fn page(positions: &[u64], next: Value) -> (&'static str, String) {
+    let event = |position: &u64| {
+        json!({
+            "position": position, "type": "ScopeAdded", "time": "2026-01-02T03:04:05Z",
+            "actor": "system", "target": "organization:1", "organization": null, "credential": null,
+            "source": null, "client": null, "request_id": "r", "data": {}, "of_tomorrow": [position],
+        })
+    };
+    let items: Vec<Value> = positions.iter().map(event).collect();
+    (
+        "200 OK",
+        json!({ "items": items, "next": next }).to_string(),
+    )
+}
+
 fn lines(out: &str) -> Vec<Value> {
     let lines = out.lines();
     lines
@@ -218,20 +234,7 @@ fn tail_goes_on_when_the_server_is_there_again() {
 
 #[test]
 fn tail_asks_again_and_again_where_there_is_no_stream() {
-    let event = |position: u64| {
-        json!({
-            "position": position, "type": "ScopeAdded", "time": "2026-01-02T03:04:05Z",
-            "actor": "system", "target": "organization:1", "organization": null, "credential": null,
-            "source": null, "client": null, "request_id": "r", "data": {},
-        })
-    };
-    let other = Other::answering(move |line| {
-        let page = |items: Vec<Value>| {
-            (
-                "200 OK",
-                json!({ "items": items, "next": null }).to_string(),
-            )
-        };
+    let other = Other::answering(|line| {
         if line.contains("/health/ready") {
             ("200 OK", json!({ "position": 1 }).to_string())
         } else if line.contains("/stream") {
@@ -240,17 +243,44 @@ fn tail_asks_again_and_again_where_there_is_no_stream() {
                 json!({ "detail": "Not found." }).to_string(),
             )
         } else if line.contains("after=0") {
-            page(vec![event(1)])
+            page(&[1], Value::Null)
         } else if line.contains("after=1&") {
-            page(vec![event(2), event(3)])
+            page(&[2, 3], Value::Null)
         } else {
-            page(vec![event(4)])
+            page(&[4], Value::Null)
         }
     });
     let program = Program::new(&["audit", "tail", "--url", &other.url]);
     let mut tail = Tail::of(&program.env("KEYLEDGER_API_KEY", "sk_live_word"));
     let positions: Vec<_> = (0..4).map(|_| tail.next()["position"].as_u64()).collect();
     assert_eq!(positions, [Some(1), Some(2), Some(3), Some(4)]);
+}
+
+#[test]
+fn pages_are_followed_as_long_as_they_lead_on() {
+    let other = Other::answering(|line| {
+        if line.contains("after=0") {
+            page(&[1, 2], json!("5"))
+        } else if line.contains("after=5") {
+            page(&[], json!("9"))
+        } else if line.contains("after=9") {
+            page(&[10], json!("9"))
+        } else {
+            ("404 Not Found", "{}".to_owned())
+        }
+    });
+    let export = Program::new(&["audit", "export", "--url", &other.url]);
+    let events = lines(&export.env("KEYLEDGER_API_KEY", "sk_live_word").run().ok());
+    let positions: Vec<_> = events
+        .iter()
+        .map(|event| event["position"].as_u64())
+        .collect();
+    assert_eq!(positions, [Some(1), Some(2), Some(10)]);
+    assert_eq!(
+        events[2]["of_tomorrow"],
+        json!([10]),
+        "what is not known is kept"
+    );
 }
 
 #[test]

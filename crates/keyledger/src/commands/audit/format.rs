@@ -62,6 +62,13 @@ impl<W: Write> Printer<W> {
         Ok(Self { out, form })
     }
 
+    /// More comes after each flush, as long as somebody reads.
+    pub(super) fn will_go_on(&mut self) {
+        if let Form::Table(table) = &mut self.form {
+            table.make_room();
+        }
+    }
+
     pub(super) fn print(&mut self, entry: &Entry) -> io::Result<()> {
         match &mut self.form {
             Form::Table(table) => table.add(entry, &mut self.out),

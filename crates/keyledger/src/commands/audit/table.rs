@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use keyledger_domain::Event;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::entry::Entry;
@@ -33,6 +34,21 @@ impl Table {
             lines: Vec::new(),
             has_header: false,
         }
+    }
+
+    /// Leaves as much room as any event takes: of those that are still to come nobody knows how wide they
+    /// are, and the columns are to stand where they stood.
+    pub(super) fn make_room(&mut self) {
+        let id = "00000000-0000-0000-0000-000000000000".len();
+        let names = Event::NAMES.iter().map(|name| name.width());
+        self.widths = [
+            "1000000".len(),
+            "2026-01-02T03:04:05Z".len(),
+            "entitlement:".len() + id,
+            names.max().unwrap_or_default(),
+            "organization:".len() + id,
+            "255.255.255.255".len(),
+        ];
     }
 
     pub(super) fn add(&mut self, entry: &Entry, out: &mut impl Write) -> io::Result<()> {
@@ -198,6 +214,34 @@ mod tests {
             }
         }
         assert_eq!(table(None, &entries).len(), 3);
+    }
+
+    #[test]
+    fn lines_that_come_later_stand_below_the_first() {
+        for columns_max in [None, Some(110), Some(200)] {
+            let mut table = Table::new(columns_max);
+            table.make_room();
+            let mut out = Vec::new();
+            for (position, actor) in [
+                (7, "system"),
+                (123_456, &*format!("user:{}", "0".repeat(36))),
+            ] {
+                table
+                    .add(&entry(position, actor, "10.0.0.1"), &mut out)
+                    .unwrap();
+                table.write(&mut out).unwrap();
+            }
+            let text = String::from_utf8(out).unwrap();
+            let mut columns = text.lines().map(|line| {
+                let (before, _) = line
+                    .split_once(" 10.0.0.1")
+                    .or(line.split_once(" SOURCE"))
+                    .unwrap();
+                before.width()
+            });
+            let first = columns.next().unwrap();
+            assert!(columns.all(|column| column == first), "{text}");
+        }
     }
 
     #[test]

@@ -52,6 +52,9 @@ pub(super) fn run(tail: Tail) -> Outcome {
         when: When::default(),
     };
     tail.place.read(|log| {
+        if let Log::Server(_) = log {
+            printer.will_go_on();
+        }
         let mut behind = tail.after.unwrap_or_default();
         if tail.after.is_some() {
             print_behind(log, &query, &mut behind, &mut printer)?;
