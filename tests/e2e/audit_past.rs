@@ -1,7 +1,9 @@
 //! `keyledger audit at` and `audit diff`, on the folder of a server that was stopped.
 
-use keyledger_tests::{Launch, OWNER_EMAIL, OWNER_PASSWORD};
+use keyledger_tests::{Launch, OWNER_EMAIL, OWNER_PASSWORD, Program};
 use serde_json::{Value, json};
+
+use crate::world::make_key;
 
 #[test]
 fn the_command_line_tells_what_a_credential_could_do_and_what_changed() {
@@ -16,6 +18,29 @@ fn the_command_line_tells_what_a_credential_could_do_and_what_changed() {
     owner.delete("/v1/orgs/acme/services/then").expect(204);
 
     let words = ["audit", "at", "--credential", &credential, "--at", &made];
+    let key = make_key(&owner, &json!({ "handle": "cli" })).string("token");
+    let url = format!("http://127.0.0.1:{}", server.port());
+    let asked_server = |words: &[&str]| -> Vec<Value> {
+        let program = Program::new(words).with(&["--url", &url]);
+        let told = program.env("KEYLEDGER_API_KEY", &key).run().ok();
+        let lines = told.lines();
+        lines
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect()
+    };
+    let told_by_server = asked_server(&words);
+    assert_eq!(told_by_server[0]["standing"], "valid");
+    let differences = [
+        "audit",
+        "diff",
+        "--from",
+        "1",
+        "--to",
+        &made,
+        "--organization",
+        "acme",
+    ];
+    let differences_by_server = asked_server(&differences);
     let refused = server.command(&words);
     assert_ne!(refused.code, Some(0), "{}", refused.output);
     assert!(refused.output.contains("a server has this folder"));
@@ -30,6 +55,10 @@ fn the_command_line_tells_what_a_credential_could_do_and_what_changed() {
             .collect()
     };
     let was = &json_of(&words)[0];
+    assert_eq!(
+        was, &told_by_server[0],
+        "a folder tells what its server told"
+    );
     assert_eq!(
         (&was["standing"], &was["position"].to_string()),
         (&json!("valid"), &made)
@@ -53,8 +82,10 @@ fn the_command_line_tells_what_a_credential_could_do_and_what_changed() {
         (&json!("acme"), &json!("added"))
     );
     let went = json_of(&["audit", "diff", "--from", &made]);
-    let changes: Vec<_> = went.iter().map(|line| &line["change"]).collect();
-    assert_eq!(changes, ["removed"]);
+    let mut services = went.iter().filter(|line| line["kind"] == "service");
+    assert_eq!(services.next().expect("it went")["change"], "removed");
+    assert!(services.next().is_none());
+    assert_eq!(json_of(&differences), differences_by_server);
     let wrong = server.command(&["audit", "diff", "--from", "2", "--to", "1"]);
     assert_ne!(wrong.code, Some(0));
     assert!(wrong.output.contains("before"), "{}", wrong.output);

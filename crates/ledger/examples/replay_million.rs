@@ -1,5 +1,5 @@
 //! Makes a ledger of a million records of the usual mix in a temporary folder, and measures how long a
-//! start takes that replays all of it, and one from a snapshot.
+//! start takes that replays all of it, one from a snapshot, and a question about the past.
 //!
 //! ```text
 //! cargo run --release -p keyledger-ledger --example replay_million [records] [folder]
@@ -22,11 +22,12 @@ use keyledger_domain::service::CreateService;
 use keyledger_domain::user::NewUser;
 use keyledger_domain::user_key::{CreateUserKey, KeyLabel, RenameUserKey, RevokeUserKey};
 use keyledger_domain::{
-    Actor, Authority, Command, CredentialId, Digest, Environment, PasswordHash, Proof, Record,
-    Role, SealedSecret, Timestamp,
+    Actor, Authority, Command, CredentialId, Digest, Environment, PasswordHash, Position, Proof,
+    Record, Role, SealedSecret, Timestamp,
 };
 use keyledger_ledger::{
-    Clock, Committer, Ledger, OpenOptions, Opened, Progress, Projection, Started, Submission,
+    Clock, Committer, Ledger, OpenOptions, Opened, Progress, Projection, Recalled, Started,
+    Submission,
 };
 use ring::rand::SystemRandom;
 
@@ -337,4 +338,33 @@ fn main() {
     println!("start from the snapshot: {:.2?}", started.elapsed());
     assert!(opened.from_snapshot().is_some(), "the snapshot was used");
     assert_eq!(opened.directory, full, "the same state");
+    ask_about_the_past(&opened);
+}
+
+/// Asks at tenths of the ledger, first with the one snapshot at its end, which helps nobody, then from what is
+/// at hand.
+fn ask_about_the_past(opened: &Opened) {
+    let past = opened.past();
+    let last = past.last().get();
+    for tenths in [1, 5, 9, 10] {
+        let position = Position::new(last * tenths / 10);
+        let mut recalled = Recalled::default();
+        let started = Instant::now();
+        let state = past.at(position, &mut recalled).expect("there");
+        let cold = started.elapsed();
+        let started = Instant::now();
+        let later = Position::new((position.get() + 1_000).min(last));
+        past.at(later, &mut recalled).expect("there");
+        let near = started.elapsed();
+        let started = Instant::now();
+        past.at(position, &mut recalled).expect("there");
+        let again = started.elapsed();
+        println!("the past at {position}: {cold:.2?}; 1,000 later: {near:.2?}; again: {again:.2?}");
+        let started = Instant::now();
+        let found = past.last_at(state.at()).expect("found");
+        println!(
+            "    the record of that time, {found}: {:.2?}",
+            started.elapsed()
+        );
+    }
 }

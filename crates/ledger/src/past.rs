@@ -5,6 +5,7 @@
 //! told as it is known now: whoever was erased since reads as erased in every state of before, because the
 //! snapshots that knew them are gone and the records no longer open.
 
+use core::fmt;
 use core::str::FromStr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,6 +70,15 @@ pub enum Moment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("not an instant such as 2027-01-31T09:00:00Z, nor the position of a record")]
 pub struct NotAMoment;
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Position(position) => position.get().fmt(f),
+            Self::Time(at) => at.fmt(f),
+        }
+    }
+}
 
 impl FromStr for Moment {
     type Err = NotAMoment;
@@ -290,6 +300,9 @@ mod tests {
         let parsed = instant.parse().expect("an instant");
         assert_eq!(at(instant), Some(Moment::Time(parsed)));
         assert_eq!(at("2027-01-31T10:00:00+01:00"), Some(Moment::Time(parsed)));
+        for moment in [Moment::Position(Position::new(42)), Moment::Time(parsed)] {
+            assert_eq!(at(&moment.to_string()), Some(moment));
+        }
         for bad in [
             "",
             "-1",

@@ -1,7 +1,10 @@
-//! `keyledger audit at`: what a credential could do at a moment, and why not.
+//! `keyledger audit at`: what a credential could do at a moment, and why not. A folder tells it of all
+//! organisations, a server of those whose audit log the key reads.
 
 use core::fmt::Write as _;
+use std::error::Error;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -9,14 +12,15 @@ use keyledger_api::routes::credentials::{CredentialView, find};
 use keyledger_ledger::Moment;
 use serde_json::Value;
 
+use super::Outcome;
+use super::log::{Found, Place};
 use super::past::ask;
-use super::{Folder, Outcome};
 use crate::escape::visible;
 
 #[derive(Args)]
 pub(crate) struct At {
     #[command(flatten)]
-    folder: Folder,
+    place: Place,
     /// The public id of the credential, as its preview shows it, or the id of the key, service or entitlement
     /// token that holds it.
     #[arg(long, value_name = "ID")]
@@ -29,16 +33,21 @@ pub(crate) struct At {
 
 /// Runs it.
 pub(crate) fn run(at: &At) -> Outcome {
-    let data_dir = at.folder.path();
-    let told = ask(&data_dir, |asking| {
-        let then = asking.then(at.moment)?;
-        let key = find(&then.state, &at.credential).ok_or_else(|| {
-            let position = then.state.position();
-            format!("after record {position} there was no such credential")
-        })?;
-        let view = CredentialView::of(&then.state, key, then.at, |_| true);
-        Ok(serde_json::to_value(&view)?)
-    })?;
+    // It becomes a part of an address.
+    let is_id = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if at.credential.is_empty() || !at.credential.chars().all(is_id) {
+        return Err(
+            "--credential is no id: name the nine characters of the preview, or a UUID".into(),
+        );
+    }
+    let told: Value = match at.place.find()? {
+        Found::Folder(folder) => of_folder(&folder, at)?,
+        Found::Server(remote) => {
+            let path = format!("/v1/credentials/{}", at.credential);
+            let moment = at.moment.map(|moment| ("at", moment.to_string()));
+            remote.get(&path, moment.as_slice())?
+        }
+    };
     let mut out = std::io::stdout().lock();
     if out.is_terminal() {
         out.write_all(words(&told).as_bytes())?;
@@ -47,6 +56,18 @@ pub(crate) fn run(at: &At) -> Outcome {
         out.write_all(b"\n")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn of_folder(folder: &Path, at: &At) -> Result<Value, Box<dyn Error>> {
+    ask(folder, |asking| {
+        let then = asking.then(at.moment)?;
+        let key = find(&then.state, &at.credential).ok_or_else(|| {
+            let position = then.state.position();
+            format!("after record {position} there was no such credential")
+        })?;
+        let view = CredentialView::of(&then.state, key, then.at, |_| true);
+        Ok(serde_json::to_value(&view)?)
+    })
 }
 
 /// A credential in some lines for people.

@@ -120,6 +120,12 @@ pub(super) enum Log {
     Server(ServerLog),
 }
 
+/// Where a log is, not opened yet.
+pub(super) enum Found {
+    Folder(PathBuf),
+    Server(Box<Remote>),
+}
+
 impl Place {
     /// Opens the log, lets it be read, and closes it whatever came of it: a folder is left as it was
     /// found, also when whoever reads has seen enough.
@@ -139,21 +145,28 @@ impl Place {
     }
 
     fn open(&self) -> Result<Log, Box<dyn Error>> {
+        Ok(match self.find()? {
+            Found::Folder(folder) => Log::Folder(Box::new(FolderLog::open(&folder)?)),
+            Found::Server(remote) => Log::Server(ServerLog::of(*remote)),
+        })
+    }
+
+    /// Where it is, by the command line and the environment.
+    pub(super) fn find(&self) -> Result<Found, Box<dyn Error>> {
         let set = LogVariables::read();
         let Some(url) = self.server(&set)? else {
             if self.key_file.is_some() || self.ca_file.is_some() {
                 return Err(UnclearPlace::NoServer.into());
             }
             let given = self.data_dir.as_deref().or(set.data_dir.as_deref());
-            let folder = FolderLog::open(&data_dir_or_default(given))?;
-            return Ok(Log::Folder(Box::new(folder)));
+            return Ok(Found::Folder(data_dir_or_default(given)));
         };
         let key = match &self.key_file {
             Some(path) => Key::read(path),
             None => set.api_key.ok_or(KeyError::Missing).and_then(Key::given),
         };
         let remote = Remote::at(&url, self.ca_file.as_deref(), key?)?;
-        Ok(Log::Server(ServerLog::of(remote)))
+        Ok(Found::Server(Box::new(remote)))
     }
 
     /// What was said on the command line comes before what the environment says.
