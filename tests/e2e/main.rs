@@ -7,6 +7,7 @@
 mod world;
 
 mod audit_command;
+mod backup_command;
 mod authentication {
     mod carriers;
     mod flood;

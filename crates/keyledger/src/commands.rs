@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod audit;
+pub(crate) mod backup;
 mod certificate;
 pub(crate) mod completions;
 pub(crate) mod doctor;

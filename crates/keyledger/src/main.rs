@@ -32,6 +32,12 @@ enum Command {
     /// Look at the ledger and prove that it is whole.
     #[command(subcommand)]
     Audit(commands::audit::Audit),
+    /// Write everything that is recorded to one file, of a stopped folder or of a running server.
+    Backup(commands::backup::Backup),
+    /// Make a data folder of a backup.
+    Restore(commands::backup::Restore),
+    /// Make a new data folder of an old one whose store is damaged or lost.
+    Rebuild(commands::backup::Rebuild),
     /// Look whether this machine and this data folder are fit, and say what to mend.
     Doctor(config::ServeFlags),
     /// Print the completions for a shell.
@@ -42,6 +48,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(flags) => commands::serve::run(flags),
         Command::Audit(audit) => commands::audit::run(audit),
+        Command::Backup(backup) => commands::backup::back_up(&backup),
+        Command::Restore(restore) => commands::backup::restore(&restore),
+        Command::Rebuild(rebuild) => commands::backup::rebuild(&rebuild),
         Command::Doctor(flags) => commands::doctor::run(flags),
         Command::Completions(completions) => commands::completions::run(&completions),
     };

@@ -292,6 +292,26 @@ impl Remote {
         }
     }
 
+    /// Asks for what is at a path, whatever its length and form, and gives it as it comes.
+    ///
+    /// # Errors
+    /// If no answer comes, or a refusal.
+    pub(crate) fn download(&self, path: &str) -> Result<impl Read + use<>, AskError> {
+        let request = self.request(path, &[], "*/*")?;
+        let request = request
+            .config()
+            .timeout_global(None)
+            .timeout_recv_response(Some(ANSWER_TIMEOUT))
+            .timeout_per_read(Some(QUIET_TIMEOUT))
+            .build();
+        let mut response = request.call().map_err(|error| self.unreachable(error))?;
+        let status = response.status().as_u16();
+        if response.status().is_success() {
+            return Ok(response.into_body().into_reader());
+        }
+        Err(self.refused(status, &mut response))
+    }
+
     /// Takes what is sent, as it is sent, until the server ends it.
     ///
     /// # Errors

@@ -82,7 +82,7 @@ pub enum RestoreError {
         position: Position,
     },
     /// The key file is not in it, and none was given.
-    #[error("the backup was made without the key file; name it with --key-file")]
+    #[error("the backup was made without the master key; name it with --master-key")]
     KeyFileNeeded,
     /// The key file cannot be used.
     #[error(transparent)]

@@ -98,8 +98,11 @@ pub(crate) fn kept_checkpoint(
     paths: &Paths,
     key: &VerifierKey,
 ) -> io::Result<Result<Option<Checkpoint>, NotACheckpoint>> {
-    match fs::read_to_string(paths.checkpoint()) {
-        Ok(note) => Ok(Checkpoint::open_of_any_origin(&note, key).map(Some)),
+    match fs::read(paths.checkpoint()) {
+        Ok(bytes) => Ok(str::from_utf8(&bytes)
+            .map_err(|_| NotACheckpoint::Text)
+            .and_then(|note| Checkpoint::open_of_any_origin(note, key))
+            .map(Some)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Ok(None)),
         Err(error) => Err(error),
     }

@@ -22,10 +22,10 @@ use crate::opening::{OpenError, StoreSettings};
 use crate::paths::Paths;
 use crate::publisher;
 use crate::record::{Depth, Persons};
-use crate::replay::{Progress, ReplayError, Source, replay};
+use crate::replay::{Folded, Progress, ReplayError, Source, advance, replay};
 use crate::sled_store::SledStore;
 use crate::snapshot::Snapshots;
-use crate::store::ReadStore as _;
+use crate::store::ReadStore;
 use crate::tree::{Tree, TreeError, TreeReader};
 
 const COPY: &str = "verify.tmp";
@@ -101,6 +101,14 @@ pub enum DamageFound {
         wrong: u64,
         /// How many lie behind the last.
         too_many: u64,
+    },
+    /// The state that a start would take from a snapshot is not the one that the records give.
+    #[error(
+        "the state of the newest snapshot, at {position}, is not the one that the records give; remove the snapshots"
+    )]
+    SnapshotDiffers {
+        /// Where the snapshot stands.
+        position: Position,
     },
     /// The head is.
     #[error(transparent)]
@@ -422,24 +430,36 @@ fn replay_copy(
                 .map(|checkpoint| Position::new(checkpoint.size)),
         )
         .collect();
+    let newest = Snapshots::new(paths, master_key).newest();
     // What was moved away can be passed over only from a snapshot on.
-    let snapshot = (reader.archived() > Position::ZERO)
-        .then(|| Snapshots::new(paths, master_key).newest())
-        .flatten();
+    let needs_snapshot = reader.archived() > Position::ZERO;
     let replayed = replay(
         &source,
-        snapshot,
+        newest.clone().filter(|_| needs_snapshot),
         &marks,
         Some(&mut tree),
         &mut |_| {},
         progress,
     );
     let size = reader.last().get();
+    let differing = match &replayed {
+        Ok(replayed) => newest.and_then(|newest| differs_from(&source, newest, &replayed.folded)),
+        Err(_) => None,
+    };
     if let Err(error) = unproven.put_back() {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "the copy was not closed well"
         );
+    }
+    if let Some(position) = differing {
+        let source = DamageFound::SnapshotDiffers { position };
+        let damage = Damage {
+            position,
+            file: paths.snapshots(),
+            source,
+        };
+        return Err(damage.into());
     }
     let replayed = replayed.map_err(|error| {
         let (position, file) = error.place().map_or_else(
@@ -468,6 +488,22 @@ fn replay_copy(
         roots_at_checkpoints: roots.collect(),
         tree_differs: differs.then(|| (tree.mended(), too_many)),
     })
+}
+
+/// Where the snapshot stands, if a start from it would come to another state than the records do. One of
+/// another ledger is none that a start would use.
+fn differs_from<S: ReadStore>(
+    source: &Source<'_, S>,
+    newest: Folded,
+    whole: &Folded,
+) -> Option<Position> {
+    let (position, last) = (newest.position(), source.store.last());
+    if position > last {
+        return None;
+    }
+    let live = advance(source, newest, last, &mut || true).ok()??;
+    let is_of_this_ledger = live.frontier == whole.frontier;
+    (is_of_this_ledger && live.directory != whole.directory).then_some(position)
 }
 
 /// The file in the folder of which this is the copy.

@@ -1,16 +1,19 @@
 //! `keyledger audit …`: what the ledger holds, and that it is whole. Works on a folder that no
 //! server has; what reads the log asks a server too.
 
+mod archive;
 mod at;
 mod csv;
 mod diff;
 mod entry;
 mod export;
 mod format;
+mod key;
 mod list;
-mod log;
+pub(crate) mod log;
 mod ocsf;
 mod past;
+mod proof;
 mod reseal;
 mod show;
 mod table;
@@ -22,6 +25,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use keyledger_ledger::archive::ArchiveError;
 use keyledger_ledger::folder::FolderError;
 use keyledger_ledger::verify::{ResealError, VerifyError};
 use keyledger_ledger::{OpenError, Progress};
@@ -37,7 +41,14 @@ use crate::remote::{AddressError, KeyError};
 #[derive(Subcommand)]
 pub(crate) enum Audit {
     /// Read every record, rebuild the Merkle tree and compare; print size and root.
-    Verify(Folder),
+    Verify(verify::Verify),
+    /// Print the key that verifies the log's checkpoints, for verifiers to keep.
+    Key(key::Key),
+    /// Fetch the proof that an event is in the log, or check one that was fetched.
+    #[command(subcommand)]
+    Proof(proof::Proof),
+    /// Move old segments away, to a disk that is slower or safer.
+    Archive(archive::Archive),
     /// List events, the newest last.
     List(list::List),
     /// Show the event at a position with all that it tells.
@@ -72,7 +83,10 @@ impl Folder {
 pub(crate) fn run(audit: Audit) -> Outcome {
     logging::begin_warnings(None);
     let outcome = match audit {
-        Audit::Verify(folder) => verify::run(&folder),
+        Audit::Verify(verify) => verify::run(&verify),
+        Audit::Key(key) => key::run(&key),
+        Audit::Proof(proof) => proof::run(&proof),
+        Audit::Archive(archive) => archive::run(&archive),
         Audit::List(list) => list::run(list),
         Audit::Show(show) => show::run(&show),
         Audit::Tail(tail) => tail::run(tail),
@@ -128,7 +142,10 @@ fn is_in_use(error: &(dyn std::error::Error + 'static)) -> bool {
             Some(OpenError::Folder(folder)) => Some(folder),
             _ => match error.downcast_ref::<ResealError>() {
                 Some(ResealError::Verify(VerifyError::Folder(folder))) => Some(folder),
-                _ => None,
+                _ => match error.downcast_ref::<ArchiveError>() {
+                    Some(ArchiveError::Folder(folder)) => Some(folder),
+                    _ => error.downcast_ref(),
+                },
             },
         },
     };

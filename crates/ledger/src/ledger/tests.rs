@@ -711,3 +711,4 @@ fn files_of(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 mod restoring;
 mod sealing;
+mod trials;

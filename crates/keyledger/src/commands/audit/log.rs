@@ -43,6 +43,14 @@ pub(crate) struct Place {
     ca_file: Option<PathBuf>,
 }
 
+/// Where it turned out to be.
+pub(crate) enum Found {
+    /// A folder, of this machine.
+    Folder(PathBuf),
+    /// A server that answers.
+    Server(Box<Remote>),
+}
+
 /// Which events: those for which all that is said here holds.
 #[derive(Args, Clone, Default)]
 pub(crate) struct Which {
@@ -120,12 +128,6 @@ pub(super) enum Log {
     Server(ServerLog),
 }
 
-/// Where a log is, not opened yet.
-pub(super) enum Found {
-    Folder(PathBuf),
-    Server(Box<Remote>),
-}
-
 impl Place {
     /// Opens the log, lets it be read, and closes it whatever came of it: a folder is left as it was
     /// found, also when whoever reads has seen enough.
@@ -152,7 +154,7 @@ impl Place {
     }
 
     /// Where it is, by the command line and the environment.
-    pub(super) fn find(&self) -> Result<Found, Box<dyn Error>> {
+    pub(crate) fn find(&self) -> Result<Found, Box<dyn Error>> {
         let set = LogVariables::read();
         let Some(url) = self.server(&set)? else {
             if self.key_file.is_some() || self.ca_file.is_some() {

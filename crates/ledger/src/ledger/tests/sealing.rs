@@ -22,7 +22,7 @@ fn options(folder: &Path) -> OpenOptions {
     }
 }
 
-fn open(folder: &Path) -> Result<Opened, OpenError> {
+pub(super) fn open(folder: &Path) -> Result<Opened, OpenError> {
     Ledger::open(
         &options(folder),
         Arc::new(SystemRandom::new()),
@@ -53,7 +53,7 @@ fn settle(started: &Started, reader: &RecordReader) {
 }
 
 /// Everything that the ledger says, read again.
-fn told(opened: &Opened) -> (Directory, Hash, Vec<Record>) {
+pub(super) fn told(opened: &Opened) -> (Directory, Hash, Vec<Record>) {
     let records = opened
         .reader
         .range(Position::ZERO, opened.reader.last())
@@ -63,7 +63,7 @@ fn told(opened: &Opened) -> (Directory, Hash, Vec<Record>) {
 }
 
 /// A folder with all steps in it, some of them sealed, and a copy of sled from before anything was sealed.
-fn sealed() -> (Bench, PathBuf) {
+pub(super) fn sealed() -> (Bench, PathBuf) {
     let bench = Bench::with(&steps());
     let before = bench.root.path().join("before");
     copy_folder(&bench.folder(), &before).expect("copied");
