@@ -1,6 +1,9 @@
 //! Sealed segments and what is published: whatever a death leaves between two steps, the next start has
 //! every record once, and extends what was signed.
 
+use keyledger_domain::erasure::ErasePerson;
+use keyledger_domain::user::User;
+
 use super::*;
 use crate::archive::{ArchiveError, archive};
 use crate::checkpoint::{Checkpoint, ProofFile};
@@ -399,6 +402,64 @@ fn segments_that_were_moved_away_break_neither_starts_nor_proofs() {
     drop(reader);
     started.thread.stop().expect("a clean stop");
     verify(&bench.folder(), None, &mut |_| {}).expect("whole, as far as it is there");
+}
+
+/// Goal: an erasure takes all snapshots of before with it, also those without which a ledger whose records
+/// were moved away would start no more. Method: an erasure, and one that a death left undone.
+#[test]
+fn n123_an_erasure_leaves_a_start_where_records_were_moved_away() {
+    let (bench, _, _) = archived();
+    let before = snapshot_files(&bench);
+    let kept = bench.root.path().join("kept");
+    fs::create_dir(&kept).expect("made");
+    for snapshot in &before {
+        fs::copy(snapshot, kept.join(snapshot.file_name().expect("a name"))).expect("copied");
+    }
+    let mut erase = steps().into_iter().find(is_erasure).expect("a step");
+    let bob = keyledger_domain::id::UserId::from_bytes([2; 16]);
+    erase.command = ErasePerson {
+        user: bob,
+        confirm: "bob@example.com".to_owned(),
+    }
+    .into();
+    let opened = open(&bench.folder()).expect("it opens");
+    let started = opened.start(Seen::default()).expect("started");
+    let answer = started.committer.submit_blocking(erase);
+    let erased_at = answer.expect("committed").position;
+    started.thread.stop().expect("a clean stop");
+    let is_gone = |what: &str| {
+        let there = snapshot_files(&bench);
+        assert_eq!(there.len(), 1, "{what}: one that knows nothing of them");
+        assert!(!before.contains(&there[0]), "{what}");
+        let opened = open(&bench.folder()).expect("it opens without the records");
+        assert_eq!(opened.from_snapshot(), Some(erased_at), "{what}");
+        let state = opened.directory.clone();
+        assert!(state.user(bob).is_some_and(User::is_erased), "{what}");
+        let past = opened.past();
+        let mut recalled = Recalled::default();
+        let long_ago = past.at(Position::new(3), &mut recalled);
+        assert!(
+            matches!(long_ago, Err(PastError::Archived { .. })),
+            "{what}"
+        );
+        let now = past.at(past.last(), &mut recalled).expect("there");
+        assert!(*now == state, "{what}");
+        drop(past);
+        opened.close().expect("closed");
+    };
+    is_gone("after the erasure");
+    // As a death between the record and the snapshots would have left it.
+    for snapshot in snapshot_files(&bench) {
+        fs::remove_file(snapshot).expect("removed");
+    }
+    for snapshot in &before {
+        fs::copy(kept.join(snapshot.file_name().expect("a name")), snapshot).expect("put back");
+    }
+    open(&bench.folder())
+        .expect("it opens")
+        .close()
+        .expect("closed");
+    is_gone("after a death");
 }
 
 #[test]
