@@ -109,8 +109,8 @@ mod tests {
             tracing::trace!(target: "h2::codec", "canary-2");
             tracing::info!(target: "keyledgerish", "canary-3");
             tracing::warn!(target: "actix_server", "told-1");
-            tracing::trace!(target: "keyledger_api::edge", "told-2");
-            tracing::trace!(target: "keyledger::boot", "told-3");
+            tracing::debug!(target: "keyledger_api::edge", "told-2");
+            tracing::debug!(target: "keyledger::boot", "told-3");
         });
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         for told in ["told-1", "told-2", "told-3"] {
