@@ -35,9 +35,9 @@ fn changed(status: StatusCode, position: Position) -> actix_web::HttpResponseBui
     response
 }
 
-/// Room for nearly every answer about one key, and just below what the allocator hands out without
-/// searching for it.
-pub(crate) const LOOK_UP_BYTES: usize = 1_000;
+/// Room for nearly every answer about one key, and for no more: the allocator tidies up after so many
+/// bytes, used or not.
+pub(crate) const LOOK_UP_BYTES: usize = 448;
 
 /// Writes what was looked up, so that nothing of the state need be copied to outlive its lock.
 ///

@@ -198,7 +198,7 @@ impl FromRequest for Visitor {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let origin = Origin::of(request);
-        let found = find(request, &origin);
+        let found = find(app_of(request), request, &origin);
         Extracted::Later(Box::pin(async move {
             let caller = found?.caller(&origin).await?;
             Ok(Self { caller, origin })
@@ -211,8 +211,16 @@ impl FromRequest for Caller {
     type Future = Extracted<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        Self::of(request, app_of(request))
+    }
+}
+
+impl Caller {
+    /// Whoever sends a request, for those who have the application at hand: looking it up takes as long
+    /// as looking up a key.
+    pub(crate) fn of(request: &HttpRequest, app: &web::Data<App>) -> Extracted<Self> {
         let origin = Origin::of(request);
-        match find(request, &origin) {
+        match find(app, request, &origin) {
             Ok(Found::Caller(caller)) => Extracted::now(Ok(caller)),
             Ok(Found::Nobody) => Extracted::now(Err(Problem::not_authenticated())),
             Err(problem) => Extracted::now(Err(problem)),
@@ -275,8 +283,7 @@ struct KeyShown {
     purse: Option<Purse>,
 }
 
-fn find(request: &HttpRequest, origin: &Origin) -> Result<Found, Problem> {
-    let app = app_of(request);
+fn find(app: &web::Data<App>, request: &HttpRequest, origin: &Origin) -> Result<Found, Problem> {
     Ok(match Carried::of(request)? {
         Carried::Nothing => Found::Nobody,
         Carried::Key(text) => {

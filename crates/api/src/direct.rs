@@ -32,20 +32,22 @@ pub(crate) fn begin(request: ServiceRequest) -> Result<Direct, ServiceRequest> {
 async fn verify(request: ServiceRequest) -> Result<ServiceResponse, Error> {
     let (request, mut payload) = request.into_parts();
     let answer = async {
-        let caller = Caller::from_request(&request, &mut payload).await?;
+        let app = app_of(&request);
+        let caller = Caller::of(&request, app).await?;
         let body = Text::from_request(&request, &mut payload).await;
         let body = body.unwrap_or_else(|never| match never {});
-        keys::verify_key(app_of(&request).clone(), caller, body).await
+        keys::verdict_on(app, &caller, body).await
     };
     let answer = answer.await;
     Ok(answered(request, answer))
 }
 
 async fn me(request: ServiceRequest) -> Result<ServiceResponse, Error> {
-    let (request, mut payload) = request.into_parts();
+    let (request, _) = request.into_parts();
     let answer = async {
-        let caller = Caller::from_request(&request, &mut payload).await?;
-        me::read_me(app_of(&request).clone(), caller).await
+        let app = app_of(&request);
+        let caller = Caller::of(&request, app).await?;
+        me::read_me(app.clone(), caller).await
     };
     let answer = answer.await;
     Ok(answered(request, answer))

@@ -46,7 +46,8 @@ pub(crate) fn find<'d>(
     let tag_with = |pepper_version: u32| peppers.tag(pepper_version, shown.as_bytes());
     let found = find_by(directory, peppers.newest(), tag_with, shown, source, now);
     match found {
-        Ok((key, which)) if is_jwt(shown) => {
+        // Looked at last: nearly all that is shown is a key, which cannot be one.
+        Ok((key, which)) if key.issued.kind == CredentialKind::AccessToken && is_jwt(shown) => {
             // These very bytes were issued here: their signature was right then. What may have changed
             // since is the key that made it, and who we are.
             let expected = Expected {

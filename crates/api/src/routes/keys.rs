@@ -57,9 +57,21 @@ pub async fn verify_key(
     caller: Caller,
     body: Text,
 ) -> Result<HttpResponse, Problem> {
+    verdict_on(&app, &caller, body).await
+}
+
+/// [`verify_key`] for whoever has the application and the caller and need not hand them over.
+///
+/// # Errors
+/// The same.
+pub(crate) async fn verdict_on(
+    app: &App,
+    caller: &Caller,
+    body: Text,
+) -> Result<HttpResponse, Problem> {
     let body: VerifyKey<'_> = match body.glance(glance::glance) {
         Some(body) => body,
-        None => app.told(&caller, built_in::KEYS_VERIFY, body.parse())?,
+        None => app.told(caller, built_in::KEYS_VERIFY, body.parse())?,
     };
     let mut fields = Fields::default();
     let ip = body.ip.as_deref().and_then(|ip| {
@@ -72,7 +84,7 @@ pub async fn verify_key(
     if body.scopes.len() > SCOPES_MAX {
         fields.refuse("scopes", format!("may name at most {SCOPES_MAX}"));
     }
-    app.told(&caller, built_in::KEYS_VERIFY, fields.check())?;
+    app.told(caller, built_in::KEYS_VERIFY, fields.check())?;
     let question = Question {
         key: &body.key,
         scopes: &body.scopes,
@@ -105,7 +117,7 @@ pub async fn verify_key(
     let is_refused = throttled.is_some() || matches!(spent, Some(Err(_)));
     if let Some((key, code)) = counted {
         let code = if is_refused { Code::RateLimited } else { code };
-        app.usage().record_verified(key, code, &question, &caller);
+        app.usage().record_verified(key, code, &question, caller);
     }
     if let Some(throttled) = throttled {
         verdict = Verdict::rate_limited(throttled.retry_after_seconds()).write()?;

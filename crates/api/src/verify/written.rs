@@ -4,6 +4,7 @@
 //! their code; here it is a list of pieces and one loop that copies them. It is what `serde_json`
 //! writes, byte by byte, and whatever does not stand in JSON as it is, is left to that.
 
+use keyledger_domain::Environment;
 use keyledger_domain::id::{KeyId, UserId};
 
 use crate::answer;
@@ -83,17 +84,17 @@ impl Verdict<'_> {
         );
         let mut open = "\"";
         for scope in scopes {
-            put(bytes, &[open, scope, "\""]);
-            open = ",\"";
+            put(bytes, &[open, scope]);
+            open = "\",\"";
         }
-        let environment = environment.as_str();
-        put(
-            bytes,
-            &["],\"environment\":\"", environment, "\",\"expires_at\":"],
-        );
+        let close = if scopes.is_empty() { "" } else { "\"" };
+        let environment = match environment {
+            Environment::Live => "],\"environment\":\"live\",\"expires_at\":",
+            Environment::Test => "],\"environment\":\"test\",\"expires_at\":",
+        };
         match expires_at {
-            None => put(bytes, &["null}"]),
-            Some(at) => put(bytes, &["\"", &at.to_string(), "\"}"]),
+            None => put(bytes, &[close, environment, "null}"]),
+            Some(at) => put(bytes, &[close, environment, "\"", &at.to_string(), "\"}"]),
         }
         Some(())
     }
@@ -132,7 +133,7 @@ fn put(bytes: &mut Vec<u8>, pieces: &[&str]) {
 #[cfg(test)]
 mod tests {
     use keyledger_domain::id::{ClientId, EntitlementId, ServiceId};
-    use keyledger_domain::{CredentialId, Environment, Timestamp};
+    use keyledger_domain::{CredentialId, Timestamp};
     use proptest::prelude::*;
 
     use super::*;
