@@ -115,6 +115,7 @@ fn every_answered_change_survives_a_power_cut() {
     let cuts = setting::number("KEYLEDGER_CUTS", CUTS);
     let launch = Launch::new()
         .patient()
+        .arg("--segment-records=64")
         .data_dir(&disk.mount_point.join("data"));
     let mut trial = Trial::begin(launch, "power cuts");
     for _ in 0..cuts {

@@ -130,8 +130,8 @@ fn progress_beside_output<T>(
 /// A server has the folder; what it knows can be asked of it.
 #[derive(Debug, Error)]
 #[error(
-    "a server has this folder. Ask it with --url, which `audit list`, `show`, `tail` and `export` take, \
-     or stop it first"
+    "a server has this folder. Ask it over HTTP, with GET /v1/events or --url, which `audit list`, `show`, \
+     `tail` and `export` take, or stop it first"
 )]
 struct HeldByServer(#[source] Box<dyn std::error::Error>);
 
