@@ -34,6 +34,7 @@ pub mod aside;
 pub mod backup;
 pub mod credits_store;
 pub mod head;
+pub mod index;
 pub mod manifest;
 pub mod opening;
 pub mod rebuild;

@@ -106,6 +106,11 @@ impl Paths {
         self.root.join("usage")
     }
 
+    /// sled's folder of the index of events; see [`index`](crate::index).
+    pub fn index(&self) -> PathBuf {
+        self.root.join("index")
+    }
+
     /// sled's folder of the credits; see [`credits_store`](crate::credits_store).
     pub fn credits(&self) -> PathBuf {
         self.root.join("credits")

@@ -709,6 +709,7 @@ fn files_of(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
+mod index;
 mod restoring;
 mod sealing;
 mod trials;
