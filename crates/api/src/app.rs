@@ -14,6 +14,7 @@ use keyledger_domain::{
 };
 use keyledger_ledger::backup::BackupSource;
 use keyledger_ledger::credits_store::{CreditsBook, CreditsRow};
+use keyledger_ledger::index::Index;
 use keyledger_ledger::key_file::{Peppers, Purpose, SubKey};
 use keyledger_ledger::vault::Vault;
 use keyledger_ledger::{
@@ -26,7 +27,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::caller::{Caller, Origin};
 use crate::decisions::Decisions;
-use crate::event_index::EventIndex;
+use crate::event_index::terms_of;
 use crate::idle_sessions::IdleSessions;
 use crate::limits::RateLimits;
 use crate::lookup::Ours;
@@ -68,26 +69,30 @@ pub struct Settings {
 }
 
 /// What the look-ups read: replayed from the ledger at start, then fed by the committer.
-#[derive(Default)]
 pub struct Lookups {
     directory: RwLock<Directory>,
-    events: RwLock<EventIndex>,
+    index: Arc<Index>,
     /// The last record that they show, for those who wait for the next.
     shown: watch::Sender<Position>,
 }
 
 impl Lookups {
     /// The state behind the disk. Hold it briefly and never across an await.
-    pub(crate) fn directory(&self) -> RwLockReadGuard<'_, Directory> {
+    pub fn directory(&self) -> RwLockReadGuard<'_, Directory> {
         self.directory.read()
     }
 
+    /// Which records are about what.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
     /// Look-ups that start at a state which was replayed.
-    pub fn new(directory: Directory, events: EventIndex) -> Self {
+    pub fn new(directory: Directory, index: Arc<Index>) -> Self {
         let position = directory.position();
         Self {
             directory: RwLock::new(directory),
-            events: RwLock::new(events),
+            index,
             shown: watch::Sender::new(position),
         }
     }
@@ -99,13 +104,13 @@ pub struct LookupsFeed(pub Arc<Lookups>);
 impl Projection for LookupsFeed {
     fn apply(&mut self, records: &[Arc<Record>]) {
         let mut directory = self.0.directory.write();
-        let mut events = self.0.events.write();
         for record in records {
             directory.apply(record);
-            events.add(record.position, &record.organizations);
+            let terms = terms_of(&self.0.index, &directory, record);
+            self.0.index.add(record, terms);
         }
         let position = directory.position();
-        drop((directory, events));
+        drop(directory);
         // Only now, or whoever is woken would wait for the locks.
         self.0.shown.send_replace(position);
     }
@@ -265,9 +270,9 @@ impl App {
         &self.parts.log
     }
 
-    /// Which records an organisation's auditors may read.
-    pub fn events(&self) -> RwLockReadGuard<'_, EventIndex> {
-        self.parts.lookups.events.read()
+    /// Which records are about what.
+    pub fn index(&self) -> &Index {
+        self.parts.lookups.index()
     }
 
     /// The records themselves.

@@ -1,75 +1,61 @@
-//! Which records an organisation may read, by position: replayed from the heads of the records.
+//! By what an event is found: the terms under which the index has its record.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use keyledger_domain::Position;
-use keyledger_domain::id::OrgId;
+use keyledger_domain::api_key::{
+    ApiKeyActivated, ApiKeyDisabled, ApiKeyEnabled, ApiKeyRestricted, ApiKeyRevealed,
+    ApiKeyRotated, ApiKeyRotationUndone,
+};
+use keyledger_domain::key_use::{ApiKeyFirstUsed, ApiKeyNetworkFirstSeen};
+use keyledger_domain::{CredentialId, Directory, Event, Record, Target};
+use keyledger_ledger::index::{Index, Term, TermsOf};
 
-/// Positions by organisation, in order. Eight bytes a record and organisation.
-#[derive(Debug, Default)]
-pub struct EventIndex {
-    by_org: HashMap<OrgId, Vec<Position>>,
-}
+use crate::app::Lookups;
+use crate::routes::events::changes;
 
-impl EventIndex {
-    /// Adds the next record.
-    pub fn add(&mut self, position: Position, organizations: &[OrgId]) {
-        for org in organizations {
-            self.by_org.entry(*org).or_default().push(position);
-        }
-    }
-
-    /// The positions after `after` that this organisation may read, in order.
-    pub fn after(&self, org: OrgId, after: Position) -> &[Position] {
-        let positions = self.by_org.get(&org).map_or(&[][..], Vec::as_slice);
-        &positions[positions.partition_point(|position| *position <= after)..]
-    }
-
-    /// The positions up to and with `last` that this organisation may read, in order.
-    pub fn up_to(&self, org: OrgId, last: Position) -> &[Position] {
-        let positions = self.by_org.get(&org).map_or(&[][..], Vec::as_slice);
-        &positions[..positions.partition_point(|position| *position <= last)]
-    }
-
-    /// Whether this organisation may read this record.
-    pub fn has(&self, org: OrgId, position: Position) -> bool {
-        self.by_org
-            .get(&org)
-            .is_some_and(|positions| positions.binary_search(&position).is_ok())
+/// The credential that an event is about, whoever holds it.
+pub(crate) const fn key_of(event: &Event) -> Option<CredentialId> {
+    if let Event::ApiKeyRotated(ApiKeyRotated { id, .. })
+    | Event::ApiKeyRotationUndone(ApiKeyRotationUndone { id, .. })
+    | Event::ApiKeyActivated(ApiKeyActivated { id, .. })
+    | Event::ApiKeyDisabled(ApiKeyDisabled { id, .. })
+    | Event::ApiKeyEnabled(ApiKeyEnabled { id, .. })
+    | Event::ApiKeyRestricted(ApiKeyRestricted { id, .. })
+    | Event::ApiKeyRevealed(ApiKeyRevealed { id, .. })
+    | Event::ApiKeyFirstUsed(ApiKeyFirstUsed { id, .. })
+    | Event::ApiKeyNetworkFirstSeen(ApiKeyNetworkFirstSeen { id, .. }) = event
+    {
+        Some(*id)
+    } else {
+        None
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The terms of a record. What it is about depends on the state: so it is under what is known when
+/// it is indexed, and under its credential, which never changes.
+pub(crate) fn terms_of(index: &Index, directory: &Directory, record: &Record) -> Vec<Term> {
+    let origin = &record.origin;
+    let mut terms: Vec<Term> = record
+        .organizations
+        .iter()
+        .map(|org| Term::organization(*org))
+        .collect();
+    terms.push(Term::actor(origin.actor));
+    terms.push(Term::event_type(record.event.name()));
+    let target = directory.target_of(&record.event);
+    terms.push(Term::target(&target.to_string()));
+    let key = key_of(&record.event).map(|id| Target::Credential(id).to_string());
+    terms.extend(key.map(|key| Term::target(&key)));
+    terms.extend(origin.credential.map(Term::credential));
+    let source = origin.source.as_ref().and_then(|source| source.known());
+    terms.extend(source.map(|source| index.source(*source)));
+    let settings = changes::settings_of(&record.event);
+    terms.extend(settings.iter().map(|setting| Term::setting(&setting.thing)));
+    terms
+}
 
-    #[test]
-    fn an_organisation_reads_its_own_records_only() {
-        let (ours, theirs) = (OrgId::from_bytes([1; 16]), OrgId::from_bytes([2; 16]));
-        let mut index = EventIndex::default();
-        for (position, orgs) in [
-            (1, vec![ours]),
-            (2, vec![theirs]),
-            (3, vec![ours, theirs]),
-            (4, vec![]),
-        ] {
-            index.add(Position::new(position), &orgs);
-        }
-        let numbers = |org, after| -> Vec<u64> {
-            index
-                .after(org, Position::new(after))
-                .iter()
-                .map(|p| p.get())
-                .collect()
-        };
-        assert_eq!(numbers(ours, 0), [1, 3]);
-        assert_eq!(numbers(ours, 1), [3]);
-        assert_eq!(numbers(theirs, 3), [0_u64; 0]);
-        let up_to = |org, last| index.up_to(org, Position::new(last)).len();
-        assert_eq!(
-            (up_to(ours, 2), up_to(ours, 3), up_to(theirs, 1)),
-            (1, 2, 0)
-        );
-        assert!(index.has(theirs, Position::new(2)) && !index.has(ours, Position::new(2)));
-    }
+/// The same for who writes the index, by what the look-ups show then.
+pub fn indexer(lookups: &Arc<Lookups>) -> TermsOf {
+    let lookups = Arc::clone(lookups);
+    Box::new(move |record| terms_of(lookups.index(), &lookups.directory(), record))
 }

@@ -17,7 +17,7 @@ mod decisions;
 pub mod difference;
 mod direct;
 pub mod edge;
-pub mod event_index;
+mod event_index;
 pub mod gate;
 mod hash_memory;
 mod head;
@@ -52,7 +52,7 @@ pub mod verify;
 mod watched;
 
 pub use app::{App, Lookups, LookupsFeed, Parts, Settings};
-pub use event_index::EventIndex;
+pub use event_index::indexer;
 pub use setup_code::SetUpCode;
 pub use throttles::ThrottleSettings;
 pub use usage::{KeeperParts, Usage, UsageKeeper};

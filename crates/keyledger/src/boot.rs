@@ -16,11 +16,11 @@ use keyledger_api::oauth::metadata::resource_metadata_address;
 use keyledger_api::server::{self, ServerOptions, Starting};
 use keyledger_api::tls::Certificates;
 use keyledger_api::{
-    App, EventIndex, KeeperParts, Lookups, LookupsFeed, Parts, SetUpCode, Settings, Usage,
-    UsageKeeper,
+    App, KeeperParts, Lookups, LookupsFeed, Parts, SetUpCode, Settings, Usage, UsageKeeper, indexer,
 };
 use keyledger_domain::Timestamp;
 use keyledger_ledger::credits_store::CreditsBook;
+use keyledger_ledger::index::{Follower, Index};
 use keyledger_ledger::key_file::Purpose;
 use keyledger_ledger::ledger::CHECKPOINT_PAUSE_DEFAULT;
 use keyledger_ledger::paths::Paths;
@@ -84,13 +84,16 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
 
     let rng = SystemRandom::new();
     let clock = Arc::new(WallClock::new());
-    let mut events = EventIndex::default();
-    let opened = replay(config, &rng, &clock, &mut events)?;
+    let opened = replay(config, &rng, &clock)?;
     clock.not_before(opened.directory.at());
     let setup_code = SetUpFile::in_folder(&config.data_dir);
     let is_new = opened.directory.is_empty();
 
-    let lookups = Arc::new(Lookups::new(opened.directory.clone(), events));
+    let directory = opened.directory.clone();
+    let paths = Paths::new(&config.data_dir);
+    let index = Index::new(&paths, &opened.key_file, directory.position());
+    let index = Arc::new(index);
+    let lookups = Arc::new(Lookups::new(directory, Arc::clone(&index)));
     let (reader, key_file) = (opened.reader.clone(), Arc::clone(&opened.key_file));
     let (persons, past) = (Arc::clone(&opened.persons), opened.past());
     let Started {
@@ -100,11 +103,13 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
         backups,
     } = opened.start(LookupsFeed(Arc::clone(&lookups)))?;
 
+    let follower = Follower::start(index, reader.clone(), indexer(&lookups))?;
+
     let code = match (is_new, &bootstrap) {
         (true, None) => setup_code.wait(&rng, &config.issuer)?,
         (true, Some(_)) | (false, _) => setup_code.take_away(),
     };
-    let (credits, credits_thread) = CreditsBook::open(&Paths::new(&config.data_dir), &key_file)?;
+    let (credits, credits_thread) = CreditsBook::open(&paths, &key_file)?;
     let usage = Arc::new(open_usage(
         &config.data_dir,
         &key_file,
@@ -164,6 +169,8 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
     let ids = RequestIds::new(draw(&rng)?);
     server::run(options, app, ids, committer)?;
     usage_keeper.stop();
+    // It reads records, and must have let go of them before the ledger is closed.
+    follower.stop();
     credits_thread.stop();
     // Whatever was answered is durable already; this writes the clean head, so that the next start
     // need not copy the store before it opens it. It fails if the committer had ended by itself.
@@ -190,7 +197,6 @@ fn replay(
     config: &Config,
     rng: &SystemRandom,
     clock: &Arc<WallClock>,
-    events: &mut EventIndex,
 ) -> Result<Opened, Box<dyn Error>> {
     let options = OpenOptions {
         folder: config.data_dir.clone(),
@@ -206,7 +212,7 @@ fn replay(
         &options,
         Arc::new(rng.clone()),
         Arc::<WallClock>::clone(clock),
-        &mut |head| events.add(head.position, &head.organizations),
+        &mut |_| (),
         &mut |progress| shown.show(progress),
     )?;
     let took = shown.end();

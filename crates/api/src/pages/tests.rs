@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use keyledger_domain::Timestamp;
 use keyledger_domain::session::SESSION_SECONDS;
 use keyledger_ledger::credits_store::CreditsBook;
+use keyledger_ledger::index::Index;
 use keyledger_ledger::paths::Paths;
 use keyledger_ledger::{Clock, CommitterThread, Ledger, OpenOptions, Started};
 use ring::rand::SystemRandom;
@@ -20,9 +21,7 @@ use serde_json::json;
 
 use super::cookie::{SESSION, VISIT};
 use crate::edge::{Edge, RequestIds};
-use crate::{
-    App, EventIndex, Lookups, LookupsFeed, Parts, SetUpCode, Settings, Usage, pages, routes,
-};
+use crate::{App, Lookups, LookupsFeed, Parts, SetUpCode, Settings, Usage, pages, routes};
 
 mod authorize;
 
@@ -74,13 +73,12 @@ impl World {
             &mut |_| {},
         )
         .unwrap();
-        let lookups = Arc::new(Lookups::new(
-            opened.directory.clone(),
-            EventIndex::default(),
-        ));
+        let paths = Paths::new(&folder.path().join("data"));
+        let directory = opened.directory.clone();
+        let index = Index::new(&paths, &opened.key_file, directory.position());
+        let lookups = Arc::new(Lookups::new(directory, Arc::new(index)));
         let (reader, key_file) = (opened.reader.clone(), Arc::clone(&opened.key_file));
         let past = opened.past();
-        let paths = Paths::new(&folder.path().join("data"));
         let (credits, _) = CreditsBook::open(&paths, &key_file).unwrap();
         let Started {
             committer,

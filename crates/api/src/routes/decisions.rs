@@ -3,10 +3,13 @@
 //! Whoever reads the log of an organisation that the refusal concerns may ask, and the caller who was
 //! known and refused. To all others there is no such decision.
 
+use std::io;
+
 use actix_web::{HttpResponse, web};
 use keyledger_domain::id::OrgId;
 use keyledger_domain::loss::Loss;
-use keyledger_domain::{Directory, Environment, Position, Role, Scope, Timestamp};
+use keyledger_domain::{Directory, Environment, Position, Record, Role, Scope, Timestamp};
+use keyledger_ledger::index::{Order, Term};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -193,6 +196,8 @@ impl DecisionView {
 /// The records that may hold the event, the newest first, and whether these are all.
 struct Trail {
     positions: Vec<Position>,
+    /// Whose auditors must be allowed to read them; `None` for somebody who asks about themselves.
+    orgs: Option<Vec<OrgId>>,
     is_whole: bool,
 }
 
@@ -200,17 +205,21 @@ impl Trail {
     /// Up to where the ledger had come: what the reader's organisations may read of it, or, for
     /// somebody who asks about themselves in none, all of it, of which only what concerns them is
     /// looked at.
-    fn of(app: &App, decision: &Decision, reader: &Reader) -> Self {
+    fn of(app: &App, decision: &Decision, reader: Reader) -> io::Result<Self> {
         let last = decision.position;
-        let in_orgs = |orgs: &[OrgId]| {
-            let events = app.events();
-            let lists = orgs.iter().map(|org| events.up_to(*org, last));
-            newest_of(lists.collect())
+        let orgs = match (reader, decision.subject.org) {
+            (Reader::Auditor(orgs), _) => Some(orgs),
+            (Reader::Themselves, Some(org)) => Some(vec![org]),
+            (Reader::Themselves, None) => None,
         };
-        let mut positions: Vec<Position> = match (reader, decision.subject.org) {
-            (Reader::Auditor(orgs), _) => in_orgs(orgs),
-            (Reader::Themselves, Some(org)) => in_orgs(&[org]),
-            (Reader::Themselves, None) => (1..=last.get())
+        let mut positions: Vec<Position> = match &orgs {
+            Some(orgs) => {
+                let terms = orgs.iter().map(|org| Term::organization(*org)).collect();
+                let range = (Position::new(1), last);
+                let most = EXAMINED_MAX + 1;
+                app.index().find(&[terms], range, Order::Falling, most)?
+            }
+            None => (1..=last.get())
                 .rev()
                 .take(EXAMINED_MAX + 1)
                 .map(Position::new)
@@ -218,25 +227,20 @@ impl Trail {
         };
         let is_whole = positions.len() <= EXAMINED_MAX;
         positions.truncate(EXAMINED_MAX);
-        Self {
+        Ok(Self {
             positions,
+            orgs,
             is_whole,
-        }
+        })
     }
-}
 
-/// The last positions of rising lists, falling, each once: as many as are looked at, and one more
-/// that tells whether there are any behind them.
-fn newest_of(lists: Vec<&[Position]>) -> Vec<Position> {
-    let newest = |list: &[Position]| {
-        let from = list.len().saturating_sub(EXAMINED_MAX + 1);
-        list[from..].to_vec()
-    };
-    let mut merged: Vec<Position> = lists.into_iter().flat_map(newest).collect();
-    merged.sort_unstable_by(|a, b| b.cmp(a));
-    merged.dedup();
-    merged.truncate(EXAMINED_MAX + 1);
-    merged
+    /// Whether a record is the reader's to read. The index only says which may be.
+    fn has(&self, record: &Record) -> bool {
+        let mut told = record.organizations.iter();
+        self.orgs
+            .as_ref()
+            .is_none_or(|orgs| told.any(|org| orgs.contains(org)))
+    }
 }
 
 /// Read why somebody was refused: the id is in the body of the 401 or 403, and in its header
@@ -261,34 +265,21 @@ pub async fn read_decision(
     let decision = app.decisions().find(id).ok_or_else(Problem::not_found)?;
     let reader = decision.reader(&app.directory(), caller.authority());
     let reader = reader.ok_or_else(Problem::not_found)?;
-    let trail = Trail::of(&app, &decision, &reader);
     let log = app.clone();
     let (decision, (loss, is_complete)) = read_records(&app, move || {
+        let trail = Trail::of(&log, &decision, reader).map_err(|error| {
+            tracing::warn!(%error, "the index of events cannot be read");
+            Problem::unavailable("The index of events is being mended; try again.")
+        })?;
         let records = trail.positions.iter().map(|at| log.reader().get(*at));
+        let records = records.filter(|record| match record {
+            Ok(Some(record)) => trail.has(record),
+            Ok(None) | Err(_) => true,
+        });
         let found = decision.loss(records, trail.is_whole);
         found.map(|found| (decision, found)).map_err(unreadable)
     })
     .await?;
     let view = DecisionView::of(&app.directory(), id, &decision, loss, is_complete);
     Ok(HttpResponse::Ok().json(view))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_of_several_lists_come_first_each_once() {
-        let list = |numbers: core::ops::RangeInclusive<u64>| -> Vec<Position> {
-            numbers.map(Position::new).collect()
-        };
-        let (ours, theirs) = (list(1..=3), list(2..=4));
-        let mut expected = list(1..=4);
-        expected.reverse();
-        assert_eq!(newest_of(vec![&ours, &[], &theirs]), expected);
-        let long = list(1..=30_000);
-        let newest = newest_of(vec![&long, &long]);
-        assert_eq!(newest.len(), EXAMINED_MAX + 1);
-        assert_eq!(newest[0], Position::new(30_000));
-    }
 }

@@ -3,6 +3,7 @@
 //! Records are read from the disk, so it is done on a thread of its own and only as far as
 //! `scan::EXAMINED_MAX` says: whoever verifies a key meanwhile does not feel it.
 
+pub(crate) mod changes;
 mod filter;
 mod reading;
 mod scan;
@@ -10,7 +11,10 @@ mod selection;
 mod stream;
 mod view;
 
+use std::io;
+
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderName;
 use actix_web::{HttpResponse, web};
 use keyledger_domain::id::OrgId;
 use keyledger_domain::scope::built_in;
@@ -23,12 +27,17 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::organization;
+pub use changes::Change;
+use changes::Trail;
 pub use filter::EventQuery;
 use filter::{Filter, Wanted};
 pub use selection::Selection;
 pub(crate) use stream::Streams;
 pub use stream::{__path_stream_events, stream_events};
 pub use view::EventView;
+
+/// Up to which record the index of events was written.
+const KEYLEDGER_INDEXED: HeaderName = HeaderName::from_static("keyledger-indexed");
 
 /// The log that a caller may read.
 struct Log {
@@ -77,38 +86,35 @@ impl Log {
         self.app.reader().get(position)
     }
 
-    fn page(
-        &self,
-        wanted: &Wanted,
-        after: Position,
-        limit: usize,
-    ) -> Result<Page<EventView>, Problem> {
-        let after = match wanted.since {
-            Some(since) => {
-                let last = self.app.reader().last();
-                let before = scan::last_before(since, last, |position| self.read(position));
-                before.map_err(unreadable)?.max(after)
-            }
-            None => after,
+    /// A page of what is wanted, and up to which record the index was written when it was looked for.
+    fn page(&self, filter: &Filter) -> Result<Page<EventView>, Problem> {
+        let wanted = &filter.wanted;
+        let last = self.app.reader().last();
+        let made_before = |instant| {
+            let found = scan::last_before(instant, last, |position| self.read(position));
+            found.map_err(unreadable)
         };
-        let positions = {
-            let events = self.app.events();
-            let lists = self.orgs.iter().map(|(org, _)| events.after(*org, after));
-            scan::merge(lists.collect())
-        };
+        let mut behind = filter.after;
+        if let Some(since) = wanted.since {
+            behind = behind.max(made_before(since)?);
+        }
+        let mut up_to = filter.before.map_or(last, |before| {
+            last.min(Position::new(before.get().saturating_sub(1)))
+        });
+        if let Some(until) = wanted.until {
+            up_to = up_to.min(made_before(until)?);
+        }
+        let orgs: Vec<OrgId> = self.orgs.iter().map(|(org, _)| *org).collect();
+        let index = self.app.index();
+        let terms = wanted.terms(index, &orgs);
         let found = scan::scan(
-            &positions,
-            limit,
-            wanted.until,
-            |position| self.read(position),
-            |record| {
-                wanted.takes(record) && {
-                    let target = self.target_of(record);
-                    wanted.takes_target(target) && self.sees(target)
-                }
-            },
-        );
-        let found = found.map_err(unreadable)?;
+            (behind.next(), up_to),
+            filter.order,
+            filter.limit,
+            |range, max| self.found(index.find(&terms, range, filter.order, max)),
+            |position| self.read(position).map_err(unreadable),
+            |record| self.takes(wanted, record),
+        )?;
         let items: Result<_, _> = found
             .records
             .iter()
@@ -120,17 +126,31 @@ impl Log {
         })
     }
 
+    /// Whether this record is wanted and the caller's to read. The index only says which may be.
+    fn takes(&self, wanted: &Wanted, record: &Record) -> bool {
+        if self.org_of(record).is_none() || !wanted.takes(record) {
+            return false;
+        }
+        let directory = self.app.directory();
+        let target = directory.target_of(&record.event);
+        wanted.takes_target(target, &record.event)
+            && view::sees(&directory, &self.authority, target)
+            && (!wanted.asks_for_origin()
+                || view::tells_origin(&directory, &self.authority, record))
+    }
+
+    /// What the index found. One that is damaged is begun anew, and finds everything meanwhile.
+    fn found(&self, found: io::Result<Vec<Position>>) -> Result<Vec<Position>, Problem> {
+        found.map_err(|error| {
+            tracing::warn!(%error, "the index of events cannot be read");
+            Problem::unavailable("The index of events is being mended; try again.")
+        })
+    }
+
     /// One event, and the organisation through which it is read.
     fn one(&self, position: Position) -> Result<(EventView, Option<OrgId>), Problem> {
-        let visible = {
-            let events = self.app.events();
-            self.orgs.iter().any(|(org, _)| events.has(*org, position))
-        };
-        let record = if visible {
-            self.read(position).map_err(unreadable)?
-        } else {
-            None
-        };
+        let record = self.read(position).map_err(unreadable)?;
+        let record = record.filter(|record| self.org_of(record).is_some());
         let record = record.ok_or_else(Problem::not_found)?;
         if !self.sees(self.target_of(&record)) {
             return Err(Problem::not_found());
@@ -140,20 +160,19 @@ impl Log {
     }
 
     fn view(&self, record: &Record) -> Result<EventView, Problem> {
-        let (target, tells_origin) = {
-            let directory = self.app.directory();
-            let target = directory.target_of(&record.event);
-            (
-                target,
-                view::tells_origin(&directory, &self.authority, record),
-            )
+        let trail = Trail {
+            index: self.app.index(),
+            read: &|position| self.read(position),
+            is_told: &|record| self.org_of(record).is_some() && self.sees(self.target_of(record)),
         };
-        let mut view = EventView::of(
-            record,
-            target,
-            self.org_of(record).map(|(_, slug)| slug.clone()),
-        )?;
-        if !tells_origin {
+        let changes = trail.changes(record)?;
+        let directory = self.app.directory();
+        let target = directory.target_of(&record.event);
+        let slug = self.org_of(record).map(|(_, slug)| slug.clone());
+        let mut view = EventView::of(record, target, slug)?;
+        view.tell_names(&directory, &self.authority, record.origin.actor, target);
+        view.tell_changes(changes);
+        if !view::tells_origin(&directory, &self.authority, record) {
             view.withhold_origin();
         }
         Ok(view)
@@ -175,6 +194,11 @@ pub(super) async fn require_event(
     let (_, org) = read_records(app, move || log.one(position)).await?;
     app.note_audit_read(caller, org).await?;
     Ok(position)
+}
+
+/// Whether a record was moved away.
+fn is_archived(error: &ReadError) -> bool {
+    matches!(error, ReadError::Store(StoreError::Archived { .. }))
 }
 
 /// A record that was there at the start cannot be read: the fault is ours, unless it was moved away.
@@ -201,8 +225,9 @@ pub(super) async fn read_records<T: Send + 'static>(
     app.record_readers().work(busy, |()| job()).await?
 }
 
-/// List what happened, the newest last. With filters a page may be shorter than its limit, or
-/// empty, and still have a `next`: only so many records are looked at for one answer.
+/// List what happened, the newest last, or first with `order=desc`. Where the index is still being built a
+/// page may be shorter than its limit, or empty, and still have a `next`: only so many records are looked at
+/// for one answer. `Keyledger-Indexed` says how far the index is.
 ///
 /// # Errors
 /// 401, 403 without audit:read, 404 for an organisation that the caller is not in, 422, 503 when
@@ -227,11 +252,11 @@ pub async fn list_events(
     };
     let orgs = log.orgs.iter().map(|(org, _)| *org);
     app.note_audit_read(&caller, orgs).await?;
-    let page = read_records(&app, move || {
-        log.page(&filter.wanted, filter.after, filter.limit)
-    })
-    .await?;
-    Ok(HttpResponse::Ok().json(page))
+    let indexed = app.index().position();
+    let page = read_records(&app, move || log.page(&filter)).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((KEYLEDGER_INDEXED, indexed.get()))
+        .json(page))
 }
 
 /// Read one event by its position.

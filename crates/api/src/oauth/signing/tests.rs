@@ -8,12 +8,13 @@ use keyledger_domain::Timestamp;
 use keyledger_domain::event::Event;
 use keyledger_domain::signing::RetireSigningKey;
 use keyledger_ledger::credits_store::CreditsBook;
+use keyledger_ledger::index::Index;
 use keyledger_ledger::paths::Paths;
 use keyledger_ledger::{Clock, CommitterThread, Ledger, OpenOptions, Started};
 
 use super::*;
 use crate::oauth::jwt::{BadJwt, Expected, verify_shown};
-use crate::{EventIndex, Lookups, LookupsFeed, Parts, SetUpCode, Settings, Usage};
+use crate::{Lookups, LookupsFeed, Parts, SetUpCode, Settings, Usage};
 
 const RSA_PEM: &str = include_str!("../test-only-not-a-secret.rsa.pem");
 const RSA_1024_PEM: &str = include_str!("../test-only-not-a-secret.rsa-1024.pem");
@@ -95,7 +96,8 @@ impl World {
         let opened = Ledger::open(&options, drawn, clock.clone(), &mut |_| {}, &mut |_| {});
         let opened = opened.unwrap();
         let directory = opened.directory.clone();
-        let lookups = Arc::new(Lookups::new(directory, EventIndex::default()));
+        let index = Index::new(&Paths::new(&data), &opened.key_file, directory.position());
+        let lookups = Arc::new(Lookups::new(directory, Arc::new(index)));
         let (reader, key_file) = (opened.reader.clone(), Arc::clone(&opened.key_file));
         let past = opened.past();
         let (credits, _) = CreditsBook::open(&Paths::new(&data), &key_file).unwrap();

@@ -1,12 +1,18 @@
 //! What a request for events asks for.
 
+use core::net::IpAddr;
+
 use keyledger_domain::id::OrgId;
 use keyledger_domain::text::Email;
-use keyledger_domain::{Actor, Directory, Event, Position, Record, Target, Timestamp};
+use keyledger_domain::{
+    Actor, CredentialId, Directory, Event, Position, Record, Target, Timestamp,
+};
+use keyledger_ledger::index::{Index, Order, Term};
 use serde::Deserialize;
 
 use crate::answer;
 use crate::body::Fields;
+use crate::event_index::key_of;
 use crate::problem::Problem;
 
 /// Which events: those for which all that is said here holds.
@@ -20,9 +26,15 @@ pub struct EventQuery {
     /// What it is about, as an event tells it.
     #[param(example = "service:0b6f0f0e-6a3c-4c1d-9d52-0c8a7f4f5a10")]
     target: Option<String>,
-    /// The type of the event.
-    #[param(example = "ServiceCreated")]
+    /// The public id of the credential that was shown.
+    #[param(example = "3kTMd9wQx")]
+    credential: Option<String>,
+    /// The type of the event, or the beginning of several, with a `*` behind it.
+    #[param(example = "Service*")]
     r#type: Option<String>,
+    /// The address that it came from.
+    #[param(example = "203.0.113.7")]
+    source: Option<String>,
     /// Not before this instant.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<String>,
@@ -32,6 +44,12 @@ pub struct EventQuery {
     /// Behind this position: the `next` of the page before.
     #[param(value_type = Option<u64>, format = "uint64")]
     after: Option<String>,
+    /// Before this position: the `next` of the page before, where the newest come first.
+    #[param(value_type = Option<u64>, format = "uint64")]
+    before: Option<String>,
+    /// `asc`, the oldest first, or `desc`; `asc` where it is left out.
+    #[param(example = "desc")]
+    order: Option<String>,
     /// At most this many, 1 to 1,000; 100 where it is left out.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Option<String>,
@@ -51,9 +69,15 @@ pub struct StreamQuery {
     /// What it is about, as an event tells it.
     #[param(example = "service:0b6f0f0e-6a3c-4c1d-9d52-0c8a7f4f5a10")]
     target: Option<String>,
-    /// The type of the event.
-    #[param(example = "ServiceCreated")]
+    /// The public id of the credential that was shown.
+    #[param(example = "3kTMd9wQx")]
+    credential: Option<String>,
+    /// The type of the event, or the beginning of several, with a `*` behind it.
+    #[param(example = "Service*")]
     r#type: Option<String>,
+    /// The address that it came from.
+    #[param(example = "203.0.113.7")]
+    source: Option<String>,
     /// The slug of one organisation; left out, all whose log the caller may read.
     #[param(example = "acme")]
     organization: Option<String>,
@@ -96,7 +120,9 @@ impl StreamQuery {
         let query = EventQuery {
             actor: self.actor,
             target: self.target,
+            credential: self.credential,
             r#type: self.r#type,
+            source: self.source,
             organization: self.organization,
             after: last_event_id.map(str::to_owned).or(self.after),
             ..EventQuery::default()
@@ -108,7 +134,11 @@ impl StreamQuery {
 /// A query that was understood.
 pub(super) struct Filter {
     pub(super) wanted: Wanted,
+    /// Behind this.
     pub(super) after: Position,
+    /// And before this, if it was said.
+    pub(super) before: Option<Position>,
+    pub(super) order: Order,
     pub(super) limit: usize,
 }
 
@@ -117,7 +147,9 @@ pub(super) struct Filter {
 pub(super) struct Wanted {
     actors: Option<Vec<Actor>>,
     target: Option<String>,
-    name: Option<&'static str>,
+    credential: Option<CredentialId>,
+    names: Option<Vec<&'static str>>,
+    source: Option<IpAddr>,
     pub(super) since: Option<Timestamp>,
     pub(super) until: Option<Timestamp>,
 }
@@ -139,31 +171,46 @@ impl EventQuery {
     /// 422.
     pub(super) fn check(&self, directory: &Directory, orgs: &[OrgId]) -> Result<Filter, Problem> {
         let mut fields = Fields::default();
-        let name = self.r#type.as_deref().and_then(|wanted| {
-            let name = Event::NAMES.iter().find(|name| **name == wanted);
-            if name.is_none() {
-                fields.refuse("type", "is not a type of event, such as ServiceCreated");
-            }
-            name.copied()
-        });
-        let after = self.after.as_deref().map(str::parse);
-        if matches!(after, Some(Err(_))) {
-            fields.refuse("after", "must be a position, such as the `next` of a page");
+        let names = self.r#type.as_deref().map(types_named);
+        if names.as_ref().is_some_and(Vec::is_empty) {
+            let reason = "is not a type of event, such as ServiceCreated or Service*";
+            fields.refuse("type", reason);
         }
+        let mut position = |name, text: Option<&str>| {
+            let position = text.map(str::parse).map(|number| number.map(Position::new));
+            if matches!(position, Some(Err(_))) {
+                fields.refuse(name, "must be a position, such as the `next` of a page");
+            }
+            position.and_then(Result::ok)
+        };
+        let after = position("after", self.after.as_deref());
+        let before = position("before", self.before.as_deref());
+        let order = match self.order.as_deref() {
+            None | Some("asc") => Order::Rising,
+            Some("desc") => Order::Falling,
+            Some(_) => {
+                fields.refuse("order", "must be asc or desc");
+                Order::Rising
+            }
+        };
         let wanted = Wanted {
             actors: self
                 .actor
                 .as_deref()
                 .map(|named| actors_named(directory, orgs, named)),
             target: self.target.clone(),
-            name,
+            credential: fields.optional("credential", self.credential.as_deref()),
+            names,
+            source: fields.optional("source", self.source.as_deref()),
             since: fields.optional("since", self.since.as_deref()),
             until: fields.optional("until", self.until.as_deref()),
         };
         fields.check()?;
         Ok(Filter {
             wanted,
-            after: Position::new(after.and_then(Result::ok).unwrap_or_default()),
+            after: after.unwrap_or_default(),
+            before,
+            order,
             limit: answer::limit(self.limit.as_deref())?,
         })
     }
@@ -172,18 +219,54 @@ impl EventQuery {
 impl Wanted {
     /// Whether this record is wanted, apart from its target and its time.
     pub(super) fn takes(&self, record: &Record) -> bool {
-        self.name.is_none_or(|name| record.event.name() == name)
-            && self
-                .actors
-                .as_ref()
-                .is_none_or(|actors| actors.contains(&record.origin.actor))
+        let origin = &record.origin;
+        let source = origin.source.as_ref().and_then(|source| source.known());
+        let name = record.event.name();
+        let is_named = |names: &Vec<_>| names.contains(&name);
+        let is_by = |actors: &Vec<_>| actors.contains(&origin.actor);
+        self.names.as_ref().is_none_or(is_named)
+            && self.actors.as_ref().is_none_or(is_by)
+            && (self.credential.is_none() || self.credential == origin.credential)
+            && self.source.is_none_or(|wanted| source == Some(&wanted))
     }
 
-    /// Whether a record about this is wanted.
-    pub(super) fn takes_target(&self, target: Target) -> bool {
-        self.target
-            .as_ref()
-            .is_none_or(|wanted| *wanted == target.to_string())
+    /// Whether a record of this event, about this, is wanted.
+    pub(super) fn takes_target(&self, target: Target, event: &Event) -> bool {
+        self.target.as_ref().is_none_or(|wanted| {
+            let key = key_of(event).map(Target::Credential);
+            *wanted == target.to_string() || key.is_some_and(|key| *wanted == key.to_string())
+        })
+    }
+
+    /// Whether it is asked for by where records came from, which not everybody is told of all.
+    pub(super) const fn asks_for_origin(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// By which terms the index has what is wanted in these organisations: one of each group.
+    pub(super) fn terms(&self, index: &Index, orgs: &[OrgId]) -> Vec<Vec<Term>> {
+        let mut groups = vec![orgs.iter().map(|org| Term::organization(*org)).collect()];
+        let actors = self.actors.as_ref();
+        groups
+            .extend(actors.map(|actors| actors.iter().map(|actor| Term::actor(*actor)).collect()));
+        let names = self.names.as_ref();
+        groups.extend(names.map(|names| names.iter().map(|name| Term::event_type(name)).collect()));
+        let single = [
+            self.target.as_deref().map(Term::target),
+            self.credential.map(Term::credential),
+            self.source.map(|source| index.source(source)),
+        ];
+        groups.extend(single.into_iter().flatten().map(|term| vec![term]));
+        groups
+    }
+}
+
+/// The types that are called so, or begin so.
+fn types_named(wanted: &str) -> Vec<&'static str> {
+    let names = Event::NAMES.iter().copied();
+    match wanted.strip_suffix('*') {
+        Some(beginning) => names.filter(|name| name.starts_with(beginning)).collect(),
+        None => names.filter(|name| *name == wanted).collect(),
     }
 }
 
@@ -193,6 +276,7 @@ fn actors_named(directory: &Directory, orgs: &[OrgId], named: &str) -> Vec<Actor
         Some(("user", id)) => id.parse().ok().map(Actor::User),
         Some(("service", id)) => id.parse().ok().map(Actor::Service),
         Some(("entitlement", id)) => id.parse().ok().map(Actor::Entitlement),
+        Some(("client", id)) => id.parse().ok().map(Actor::Client),
         Some(_) => None,
         None => (named == "system").then_some(Actor::System),
     };
@@ -292,9 +376,13 @@ mod tests {
         };
         let target = Target::Organization(ORG);
         let good = check(&query("OrgCreated", target.to_string()), &[ORG]).unwrap();
-        assert!(good.wanted.takes(&founded()) && good.wanted.takes_target(target));
+        assert!(
+            good.wanted.takes(&founded()) && good.wanted.takes_target(target, &founded().event)
+        );
         let other = check(&query("TeamCreated", "team:1".to_owned()), &[ORG]).unwrap();
-        assert!(!other.wanted.takes(&founded()) && !other.wanted.takes_target(target));
+        assert!(
+            !other.wanted.takes(&founded()) && !other.wanted.takes_target(target, &founded().event)
+        );
     }
 
     #[test]

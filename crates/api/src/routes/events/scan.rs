@@ -1,6 +1,7 @@
 //! Which records of the ledger a request looks at, and how far it goes.
 
 use keyledger_domain::{Position, Record, Timestamp};
+use keyledger_ledger::index::Order;
 
 /// How many records one request looks at. A filter that takes few of them goes on with `next`.
 pub(super) const EXAMINED_MAX: usize = 10_000;
@@ -12,58 +13,50 @@ pub(super) struct Found {
     pub(super) next: Option<Position>,
 }
 
-/// The first positions of rising lists, each once: as many as one request looks at, and one more
-/// that tells whether there are any behind them.
-pub(super) fn merge(mut lists: Vec<&[Position]>) -> Vec<Position> {
-    let mut merged = Vec::new();
-    while merged.len() <= EXAMINED_MAX {
-        let Some(lowest) = lists.iter().filter_map(|list| list.first()).min().copied() else {
-            break;
-        };
-        for list in &mut lists {
-            if list.first() == Some(&lowest) {
-                *list = &list[1..];
-            }
-        }
-        merged.push(lowest);
-    }
-    merged
-}
+/// How many positions are asked for at once.
+const CHUNK_POSITIONS: usize = 256;
 
-/// Reads the records at these positions, rising, until `limit` of them were taken or one was not
-/// made before `until`.
+/// Reads the records at the positions that `find` gives of a range, in this order, until `limit` of them
+/// were taken.
 pub(super) fn scan<E>(
-    positions: &[Position],
+    (mut from, mut to): (Position, Position),
+    order: Order,
     limit: usize,
-    until: Option<Timestamp>,
+    find: impl Fn((Position, Position), usize) -> Result<Vec<Position>, E>,
     read: impl Fn(Position) -> Result<Option<Record>, E>,
     takes: impl Fn(&Record) -> bool,
 ) -> Result<Found, E> {
     let mut records = Vec::new();
     let mut examined: Option<Position> = None;
-    for (count, position) in positions.iter().enumerate() {
-        if records.len() == limit || count == EXAMINED_MAX {
+    let mut count = 0;
+    loop {
+        let positions = find((from, to), CHUNK_POSITIONS)?;
+        for position in &positions {
+            if records.len() == limit || count == EXAMINED_MAX {
+                return Ok(Found {
+                    records,
+                    next: examined,
+                });
+            }
+            count += 1;
+            examined = Some(*position);
+            if let Some(record) = read(*position)?
+                && takes(&record)
+            {
+                records.push(record);
+            }
+        }
+        let (Some(last), true) = (positions.last(), positions.len() == CHUNK_POSITIONS) else {
             return Ok(Found {
                 records,
-                next: examined,
+                next: None,
             });
-        }
-        let Some(record) = read(*position)? else {
-            break;
         };
-        // No record is older than the one in front of it, so none behind this is of use either.
-        if !record.at.is_before(until) {
-            break;
+        match order {
+            Order::Rising => from = last.next(),
+            Order::Falling => to = Position::new(last.get() - 1),
         }
-        if takes(&record) {
-            records.push(record);
-        }
-        examined = Some(*position);
     }
-    Ok(Found {
-        records,
-        next: None,
-    })
 }
 
 /// The last position whose record was made before `since`; records are never older than the one
@@ -118,48 +111,64 @@ mod tests {
         Timestamp::from_micros(seconds * 1_000_000)
     }
 
-    fn positions(range: core::ops::RangeInclusive<u64>) -> Vec<Position> {
-        range.map(Position::new).collect()
-    }
-
     fn numbers(found: &Found) -> Vec<u64> {
         found.records.iter().map(|r| r.position.get()).collect()
     }
 
-    #[test]
-    fn lists_are_merged_in_order_each_position_once() {
-        let (ours, theirs) = (positions(1..=3), positions(2..=4));
-        let merged = merge(vec![&ours, &[], &theirs]);
-        assert_eq!(merged, positions(1..=4));
-        let long = positions(1..=20_000);
-        assert_eq!(merge(vec![&long, &long]).len(), EXAMINED_MAX + 1);
+    /// A page of all records between two that `takes`.
+    fn page(
+        (from, to): (u64, u64),
+        order: Order,
+        limit: usize,
+        takes: impl Fn(&Record) -> bool,
+    ) -> Found {
+        let find = |(from, to): (Position, Position), max| {
+            let range = from.get()..=to.get();
+            let positions: Vec<Position> = match order {
+                Order::Rising => range.take(max).map(Position::new).collect(),
+                Order::Falling => range.rev().take(max).map(Position::new).collect(),
+            };
+            Ok(positions)
+        };
+        let range = (Position::new(from), Position::new(to));
+        let Ok(found) = scan(range, order, limit, find, read, takes);
+        found
     }
 
     #[test]
     fn there_is_a_next_only_where_there_is_more() {
-        let Ok(all) = scan(&positions(1..=4), 4, None, read, |_| true);
+        let all = page((1, 4), Order::Rising, 4, |_| true);
         assert_eq!((numbers(&all), all.next), (vec![1, 2, 3, 4], None));
-        let Ok(some) = scan(&positions(1..=5), 4, None, read, |_| true);
+        let some = page((1, 5), Order::Rising, 4, |_| true);
         assert_eq!(some.next, Some(Position::new(4)));
+        let down = page((1, 5), Order::Falling, 4, |_| true);
+        assert_eq!(numbers(&down), [5, 4, 3, 2]);
+        assert_eq!(down.next, Some(Position::new(2)));
+        let rest = page((1, 1), Order::Falling, 4, |_| true);
+        assert_eq!((numbers(&rest), rest.next), (vec![1], None));
+        let none = page((5, 4), Order::Rising, 4, |_| true);
+        assert_eq!((numbers(&none), none.next), (vec![], None));
     }
 
     #[test]
     fn a_filter_that_takes_nothing_ends_its_page_and_goes_on() {
-        let far = positions(1..=20_000);
-        let first = merge(vec![&far]);
         let last = |record: &Record| record.position.get() == 20_000;
-        let Ok(page) = scan(&first, 100, None, read, last);
-        assert!(page.records.is_empty());
-        assert_eq!(page.next, Some(Position::new(EXAMINED_MAX as u64)));
-        let rest = merge(vec![&far[EXAMINED_MAX..]]);
-        let Ok(page) = scan(&rest, 100, None, read, last);
-        assert_eq!((numbers(&page), page.next), (vec![20_000], None));
+        let first = page((1, 20_000), Order::Rising, 100, last);
+        assert!(first.records.is_empty());
+        assert_eq!(first.next, Some(Position::new(EXAMINED_MAX as u64)));
+        let from = EXAMINED_MAX as u64 + 1;
+        let rest = page((from, 20_000), Order::Rising, 100, last);
+        assert_eq!((numbers(&rest), rest.next), (vec![20_000], None));
+        let oldest = |record: &Record| record.position.get() == 1;
+        let first = page((1, 20_000), Order::Falling, 100, oldest);
+        let next = first.next.expect("more").get();
+        assert_eq!(next, 20_001 - EXAMINED_MAX as u64);
+        let rest = page((1, next - 1), Order::Falling, 100, oldest);
+        assert_eq!((numbers(&rest), rest.next), (vec![1], None));
     }
 
     #[test]
     fn since_is_the_first_that_counts_and_until_the_first_that_does_not() {
-        let Ok(page) = scan(&positions(1..=8), 100, Some(second(3)), read, |_| true);
-        assert_eq!((numbers(&page), page.next), (vec![1, 2, 3, 4], None));
         let last = Position::new(20_000);
         for (since, expected) in [
             (0, 0),

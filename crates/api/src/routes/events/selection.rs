@@ -1,10 +1,13 @@
 //! The same filters for whoever has the ledger itself before them, and with it all of its log.
 
 use keyledger_domain::id::OrgId;
-use keyledger_domain::{Directory, Position, Record};
+use keyledger_domain::{Authority, Directory, Position, Record};
+use keyledger_ledger::RecordReader;
 
+use super::changes::Trail;
 use super::filter::{EventQuery, Filter};
 use super::view::EventView;
+use crate::app::Lookups;
 use crate::problem::Problem;
 
 /// Which records of a ledger are wanted, by the rules of `GET /v1/events`.
@@ -54,8 +57,10 @@ impl Selection {
     pub fn view(
         &self,
         record: &Record,
-        directory: &Directory,
+        lookups: &Lookups,
+        reader: &RecordReader,
     ) -> Result<Option<EventView>, Problem> {
+        let directory = &*lookups.directory();
         let wanted = &self.filter.wanted;
         let target = directory.target_of(&record.event);
         let is_wanted = wanted.since.is_none_or(|since| record.at >= since)
@@ -64,7 +69,11 @@ impl Selection {
                 .organization
                 .is_none_or(|org| record.organizations.contains(&org))
             && wanted.takes(record)
-            && wanted.takes_target(target);
+            && self
+                .filter
+                .before
+                .is_none_or(|before| record.position < before)
+            && wanted.takes_target(target, &record.event);
         if !is_wanted {
             return Ok(None);
         }
@@ -73,6 +82,14 @@ impl Selection {
             .or_else(|| record.organizations.first().copied());
         let slug = organization.and_then(|id| directory.org(id));
         let slug = slug.map(|org| org.slug.to_string());
-        EventView::of(record, target, slug).map(Some)
+        let trail = Trail {
+            index: lookups.index(),
+            read: &|position| reader.get(position),
+            is_told: &|_| true,
+        };
+        let mut view = EventView::of(record, target, slug)?;
+        view.tell_names(directory, &Authority::SYSTEM, record.origin.actor, target);
+        view.tell_changes(trail.changes(record)?);
+        Ok(Some(view))
     }
 }

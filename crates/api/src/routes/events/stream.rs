@@ -148,7 +148,11 @@ impl Following {
         let readers = &self.app.streams().readers;
         let page = readers
             .work(busy, move |()| {
-                log.page(&filter.wanted, after, BATCH_EVENTS_MAX)
+                log.page(&Filter {
+                    after,
+                    limit: BATCH_EVENTS_MAX,
+                    ..filter
+                })
             })
             .await??;
         if !page.items.is_empty() {

@@ -4,11 +4,13 @@ use core::fmt::Display;
 
 use keyledger_domain::api_key::ApiKeyActivated;
 use keyledger_domain::key_use::{ApiKeyFirstUsed, ApiKeyNetworkFirstSeen};
-use keyledger_domain::{Authority, Directory, Event, Personal, Record, Target, Timestamp};
+use keyledger_domain::user_key::KeyLabel;
+use keyledger_domain::{Actor, Authority, Directory, Event, Personal, Record, Target, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::changes::Change;
 use crate::problem::Problem;
 use crate::routes::shared_keys;
 
@@ -29,9 +31,13 @@ pub struct EventView {
     /// Who did it: `user:`, `service:` or `entitlement:` and an id, or `system`.
     #[schema(example = "user:0b6f0f0e-6a3c-4c1d-9d52-0c8a7f4f5a10")]
     actor: String,
+    /// What they are called now; `erased` once they were, `null` if they are gone or not the caller's to see.
+    actor_name: Option<String>,
     /// What it is about: a noun and an id.
     #[schema(example = "service:5e0f2b5c-53f7-4d2a-a1d5-5b8b2f0d7c11")]
     target: String,
+    /// What that is called now, if it has a name.
+    target_name: Option<String>,
     /// The slug of the organisation through which the caller reads it.
     organization: Option<String>,
     /// The public id of the credential that was shown, if it was one.
@@ -49,6 +55,10 @@ pub struct EventView {
     /// What its type tells besides; `erased` in place of what an erased person was called.
     #[schema(value_type = Object)]
     data: Value,
+    /// What it changed, of an event that sets values anew; left out of all others, and where what was before is
+    /// not the caller's to read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<Vec<Change>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -76,7 +86,9 @@ impl EventView {
             r#type: record.event.name(),
             time: record.at,
             actor: origin.actor.to_string(),
+            actor_name: None,
             target: target.to_string(),
+            target_name: None,
             organization,
             credential: origin.credential.map(|id| id.to_string()),
             source: origin.source.as_ref().map(told),
@@ -84,6 +96,7 @@ impl EventView {
             request_id: origin.request.to_string(),
             clock_behind_micros: record.clock_behind_micros,
             data: data(&record.event)?,
+            changes: None,
         })
     }
 }
@@ -93,10 +106,65 @@ impl EventView {
         self.position
     }
 
+    /// Adds what actor and target are called.
+    pub(super) fn tell_names(
+        &mut self,
+        directory: &Directory,
+        authority: &Authority,
+        actor: Actor,
+        target: Target,
+    ) {
+        let actor = match actor {
+            Actor::System => None,
+            Actor::User(id) => Some(Target::User(id)),
+            Actor::Service(id) => Some(Target::Service(id)),
+            Actor::Entitlement(id) => Some(Target::Entitlement(id)),
+            Actor::Client(id) => Some(Target::Client(id)),
+        };
+        let name = |target: Target| {
+            let told = sees(directory, authority, target);
+            told.then(|| name_of(directory, target)).flatten()
+        };
+        self.actor_name = actor.and_then(name);
+        self.target_name = name(target);
+    }
+
+    /// Adds what it changed.
+    pub(super) fn tell_changes(&mut self, changes: Option<Vec<Change>>) {
+        self.changes = changes;
+    }
+
     /// Leaves out where it came from.
     pub(super) fn withhold_origin(&mut self) {
         self.source = None;
         self.client = None;
+    }
+}
+
+/// What something is called now.
+fn name_of(directory: &Directory, target: Target) -> Option<String> {
+    match target {
+        Target::Organization(id) => directory.org(id).map(|org| org.name.to_string()),
+        Target::User(id) => directory.user(id).map(|user| told(&user.name)),
+        Target::Service(id) => directory
+            .service(id)
+            .map(|service| service.name.to_string()),
+        Target::Key(id) => directory.user_key(id).map(|key| match &key.label {
+            KeyLabel::Handle(handle) => handle.to_string(),
+            KeyLabel::OwnToken => "own token".to_owned(),
+        }),
+        Target::Entitlement(id) => directory
+            .entitlement(id)
+            .map(|token| token.name.to_string()),
+        Target::Client(id) => directory
+            .client(id)
+            .map(|client| client.settings.name.to_string()),
+        Target::Team(_)
+        | Target::Invitation(_)
+        | Target::Session(_)
+        | Target::Revocation(_)
+        | Target::SigningKey(_)
+        | Target::Credential(_) => None,
     }
 }
 
@@ -155,23 +223,23 @@ fn data(event: &Event) -> Result<Value, Problem> {
         tracing::error!(%error, event = event.name(), "an event could not be told");
         Problem::internal()
     })?;
-    Ok(without_known(value))
+    Ok(plain(value))
 }
 
 /// Tells `"known": value`, which is how a personal field says that it is there, as the value.
-fn without_known(value: Value) -> Value {
+pub(super) fn plain(value: Value) -> Value {
     match value {
         Value::Object(mut members) => {
             if members.len() == 1
                 && let Some(known) = members.remove("known")
             {
-                return without_known(known);
+                return plain(known);
             }
             let members = members.into_iter();
-            let members = members.map(|(name, value)| (name, without_known(value)));
+            let members = members.map(|(name, value)| (name, plain(value)));
             Value::Object(members.collect())
         }
-        Value::Array(values) => Value::Array(values.into_iter().map(without_known).collect()),
+        Value::Array(values) => Value::Array(values.into_iter().map(plain).collect()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
     }
 }

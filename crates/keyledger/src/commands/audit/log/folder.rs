@@ -3,9 +3,13 @@
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use keyledger_api::routes::events::{EventQuery, EventView, Selection};
+use keyledger_api::{Lookups, indexer};
 use keyledger_domain::{Position, Record};
+use keyledger_ledger::index::{Follower, Index};
 use keyledger_ledger::paths::Paths;
 use keyledger_ledger::{Ledger, OpenOptions, Opened, Progress};
 use ring::rand::SystemRandom;
@@ -29,7 +33,12 @@ struct WrongQuery(String);
 
 pub(in crate::commands::audit) struct FolderLog {
     opened: Opened,
+    lookups: Arc<Lookups>,
+    follower: Follower,
 }
+
+/// How often it looks whether the index is whole.
+const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
 impl FolderLog {
     pub(super) fn open(data_dir: &Path) -> Result<Self, Box<dyn Error>> {
@@ -46,11 +55,34 @@ impl FolderLog {
             &mut |progress| shown.show(progress),
         );
         shown.end();
-        Ok(Self { opened: opened? })
+        let mut opened = opened?;
+        let last = opened.reader.last();
+        let index = Index::new(&Paths::new(data_dir), &opened.key_file, last);
+        let index = Arc::new(index);
+        let directory = core::mem::take(&mut opened.directory);
+        let lookups = Arc::new(Lookups::new(directory, Arc::clone(&index)));
+        let reader = opened.reader.clone();
+        let follower = Follower::start(Arc::clone(&index), reader, indexer(&lookups))?;
+        // A server leaves it whole; where it is not, what was before a change would not be found.
+        let mut shown = ProgressShown::begin("Indexing the events");
+        while !index.is_settled() {
+            thread::sleep(LOOK_PAUSE);
+            shown.show(Progress {
+                done: index.position().get(),
+                total_estimate: last.get(),
+            });
+        }
+        shown.end();
+        Ok(Self {
+            opened,
+            lookups,
+            follower,
+        })
     }
 
     /// Whoever stops listening half-way must not make the next start take this for a death.
     pub(super) fn close(self) -> Result<(), Box<dyn Error>> {
+        self.follower.stop();
         Ok(self.opened.close()?)
     }
 
@@ -65,7 +97,6 @@ impl FolderLog {
         progress: &mut dyn FnMut(Progress),
         take: &mut Take<'_>,
     ) -> Result<(), Box<dyn Error>> {
-        let directory = &self.opened.directory;
         let selection = self.select(query)?;
         let last = self.opened.reader.last();
         let from = Position::new(after.saturating_add(1));
@@ -74,7 +105,7 @@ impl FolderLog {
             if selection.ends_before(&record) {
                 break;
             }
-            if let Some(view) = selection.view(&record, directory)?
+            if let Some(view) = selection.view(&record, &self.lookups, &self.opened.reader)?
                 && take(entry(&view)?)?.is_break()
             {
                 break;
@@ -91,7 +122,7 @@ impl FolderLog {
         let record = self.opened.reader.get(Position::new(position))?;
         let record: Record = record.ok_or(NoSuchEvent(position))?;
         let view = self.select(&Query::default())?;
-        let view = view.view(&record, &self.opened.directory)?;
+        let view = view.view(&record, &self.lookups, &self.opened.reader)?;
         entry(&view.ok_or(NoSuchEvent(position))?)
     }
 
@@ -101,7 +132,7 @@ impl FolderLog {
             .map(|(name, asked)| (name.to_owned(), asked.into()))
             .collect();
         let query: EventQuery = serde_json::from_value(named.into())?;
-        let selection = Selection::of(&query, &self.opened.directory);
+        let selection = Selection::of(&query, &self.lookups.directory());
         Ok(selection.map_err(|problem| WrongQuery(problem.detail().to_owned()))?)
     }
 }
