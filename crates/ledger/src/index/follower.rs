@@ -281,7 +281,8 @@ impl Writer {
         drop(store);
     }
 
-    /// Removes what is there, and begins an empty one.
+    /// Removes what is there, and begins an empty one, which is written from the disk: what waits in
+    /// memory was told before an erasure perhaps, and would bring the erased person's address back.
     fn begin(&mut self) -> io::Result<()> {
         crate::sled_store::wait_until_released(
             &self.index.folder.join(crate::sled_store::DB_FILE),
@@ -290,11 +291,15 @@ impl Writer {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        self.progress = Progress::begun_at(self.reader.last());
+        // Not the last on the disk: that may be an erasure which is still to be carried out. It is when
+        // we are told of it.
+        let last = self.index.state.read().last;
+        self.progress = Progress::begun_at(Position::new(last));
         let (postings, _) = Postings::open(&self.index.folder)?;
         postings.say(self.progress)?;
         let mut state = self.index.state.write();
         state.written = 0;
+        state.tail.clear();
         state.store = Some(Arc::new(postings));
         Ok(())
     }

@@ -207,3 +207,53 @@ fn n123_an_erasure_has_the_index_begun_anew() {
     drop(reader);
     started.thread.stop().expect("a clean stop");
 }
+
+#[test]
+fn n123_what_waits_in_memory_when_somebody_is_erased_is_written_without_them() {
+    let bench = Bench::with(&steps());
+    let opened = bench.open().opened;
+    let (reader, paths) = (opened.reader.clone(), Paths::new(&bench.folder()));
+    let last = reader.last();
+    let records = |from: Position| -> Vec<Record> {
+        let records = reader.range(from, last);
+        records.map(|record| record.expect("read")).collect()
+    };
+    let erased = |record: &Record| matches!(record.event, Event::PersonErased(_));
+    let erasure = records(Position::new(1)).into_iter().find(erased);
+    let erasure = erasure.expect("somebody was erased").position;
+    // The last three before it, it, and what came after it are told while nobody writes.
+    let known = Position::new(erasure.get() - 4);
+    let personal = Term::of(Kind::Source, b"where somebody was");
+
+    for is_kept in [false, true] {
+        fs::remove_dir_all(paths.index()).ok();
+        let follow = |told: &[Record]| {
+            let index = Arc::new(Index::new(&paths, &opened.key_file, known));
+            for record in told {
+                let mut terms = terms_of(record);
+                if record.position < erasure {
+                    terms.push(personal);
+                }
+                index.add(record, terms);
+            }
+            let tells = Box::new(terms_of);
+            let follower = Follower::start(Arc::clone(&index), reader.clone(), tells);
+            let follower = follower.expect("a thread");
+            let to = told.last().map_or(known, |record| record.position);
+            wait(&index, to);
+            let all = (Position::new(1), to);
+            let find = |term| index.find(&[vec![term]], all, Order::Rising, 1_000);
+            let found = find(personal).expect("found");
+            let erasures = find(Term::event_type("PersonErased")).expect("found");
+            follower.stop();
+            (found, erasures)
+        };
+        if is_kept {
+            assert_eq!(follow(&[]), (vec![], vec![]));
+        }
+        let (found, erasures) = follow(&records(known.next()));
+        assert_eq!(found, [], "an index that was kept: {is_kept}");
+        assert!(erasures.contains(&erasure));
+    }
+    opened.close().expect("a clean stop");
+}
