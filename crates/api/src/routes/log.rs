@@ -34,9 +34,7 @@ pub struct LogView {
     origin: String,
     /// The key that verifies its checkpoints (C2SP signed-note). Keep it, and compare it with what
     /// `keyledger audit key` prints on the server.
-    #[schema(
-        example = "keys.example.com/v1/log+0f6c3ad1+AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"
-    )]
+    #[schema(example = "keys.example.com/v1/log+0f6c3ad1+AQECAwQFBgcICQoLDA…")]
     verifier_key: String,
     /// How many records the last checkpoint has.
     size: u64,
