@@ -22,6 +22,7 @@ pub mod person_keys;
 pub mod vault;
 
 pub mod checkpoint;
+pub mod cosignature;
 pub mod merkle;
 pub mod note;
 pub mod publisher;

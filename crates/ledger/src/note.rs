@@ -26,7 +26,7 @@ use crate::key_file::SubKey;
 const ED25519_TYPE: u8 = 0x01;
 
 /// What a line with a signature begins with: U+2014 and a space.
-const SIGNATURE_START: &str = "\u{2014} ";
+pub(crate) const SIGNATURE_START: &str = "\u{2014} ";
 
 /// A longer note was not made by us or by any witness of ours.
 const NOTE_BYTES_MAX: usize = 1_000_000;
@@ -47,17 +47,18 @@ pub enum NotANote {
 
 /// Which key made a signature, as far as the note tells: the name and four bytes of a hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct KeyName {
-    name: String,
-    id: [u8; 4],
+pub(crate) struct KeyName {
+    pub(crate) name: String,
+    pub(crate) id: [u8; 4],
 }
 
 impl KeyName {
-    fn of(name: &str, public_key: &[u8]) -> Result<Self, NotANote> {
+    /// Of a key that makes signatures of this type.
+    pub(crate) fn of(name: &str, kind: u8, public_key: &[u8]) -> Result<Self, NotANote> {
         if name.is_empty() || name.contains('+') || name.chars().any(char::is_whitespace) {
             return Err(NotANote::Name);
         }
-        let hashed = [name.as_bytes(), b"\n", &[ED25519_TYPE], public_key].concat();
+        let hashed = [name.as_bytes(), b"\n", &[kind], public_key].concat();
         let mut id = [0; 4];
         id.copy_from_slice(&digest(&SHA256, &hashed).as_ref()[..4]);
         Ok(Self {
@@ -84,7 +85,7 @@ impl NoteSigner {
     pub fn new(name: &str, seed: &SubKey) -> Result<Self, NotANote> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_bytes())
             .expect("32 bytes are an Ed25519 seed (RFC 8032 §5.1.5)");
-        let key = KeyName::of(name, pair.public_key().as_ref())?;
+        let key = KeyName::of(name, ED25519_TYPE, pair.public_key().as_ref())?;
         Ok(Self { key, pair })
     }
 
@@ -131,7 +132,7 @@ impl VerifierKey {
     /// [`NotANote::Name`].
     pub fn named(&self, name: &str) -> Result<Self, NotANote> {
         Ok(Self {
-            key: KeyName::of(name, &self.public_key)?,
+            key: KeyName::of(name, ED25519_TYPE, &self.public_key)?,
             public_key: self.public_key,
         })
     }
@@ -156,13 +157,7 @@ impl VerifierKey {
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}+", self.key.name)?;
-        self.key
-            .id
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
-        let key = [&[ED25519_TYPE][..], &self.public_key].concat();
-        write!(f, "+{}", STANDARD.encode(key))
+        write_key(f, &self.key, ED25519_TYPE, &self.public_key)
     }
 }
 
@@ -170,26 +165,46 @@ impl FromStr for VerifierKey {
     type Err = NotANote;
 
     fn from_str(text: &str) -> Result<Self, NotANote> {
-        let wrong = NotANote::VerifierKey;
-        let mut parts = text.splitn(3, '+');
-        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(wrong);
-        };
-        let key = STANDARD.decode(key).map_err(|_| wrong)?;
-        let Some((&ED25519_TYPE, public_key)) = key.split_first() else {
-            return Err(wrong);
-        };
-        let public_key: [u8; ED25519_PUBLIC_KEY_LEN] = public_key.try_into().map_err(|_| wrong)?;
-        let verifier = Self {
-            key: KeyName::of(name, &public_key)?,
-            public_key,
-        };
-        let wanted = verifier.key.id.map(|byte| format!("{byte:02x}")).concat();
-        if wanted == id {
-            Ok(verifier)
-        } else {
-            Err(wrong)
-        }
+        let (key, public_key) = read_key(text, ED25519_TYPE)?;
+        Ok(Self { key, public_key })
+    }
+}
+
+/// Writes a verifier key of a type: `name+<id in hexadecimal>+base64(type | public key)`.
+pub(crate) fn write_key(
+    f: &mut fmt::Formatter<'_>,
+    key: &KeyName,
+    kind: u8,
+    public_key: &[u8],
+) -> fmt::Result {
+    write!(f, "{}+", key.name)?;
+    key.id.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+    let blob = [&[kind][..], public_key].concat();
+    write!(f, "+{}", STANDARD.encode(blob))
+}
+
+/// Reads a verifier key of a type; its id must be the one of this name and key.
+pub(crate) fn read_key(
+    text: &str,
+    kind: u8,
+) -> Result<(KeyName, [u8; ED25519_PUBLIC_KEY_LEN]), NotANote> {
+    let wrong = NotANote::VerifierKey;
+    let mut parts = text.splitn(3, '+');
+    let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(wrong);
+    };
+    let blob = STANDARD.decode(key).map_err(|_| wrong)?;
+    let public_key = match blob.split_first() {
+        Some((first, public_key)) if *first == kind => public_key,
+        Some(_) | None => return Err(wrong),
+    };
+    let public_key: [u8; ED25519_PUBLIC_KEY_LEN] = public_key.try_into().map_err(|_| wrong)?;
+    let key = KeyName::of(name, kind, &public_key)?;
+    let wanted = key.id.map(|byte| format!("{byte:02x}")).concat();
+    if wanted == id {
+        Ok((key, public_key))
+    } else {
+        Err(wrong)
     }
 }
 
@@ -201,9 +216,9 @@ pub struct SignedNote<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Signature {
-    key: KeyName,
-    bytes: Vec<u8>,
+pub(crate) struct Signature {
+    pub(crate) key: KeyName,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl<'a> SignedNote<'a> {
@@ -235,7 +250,8 @@ impl<'a> SignedNote<'a> {
     }
 }
 
-fn signature(line: &str) -> Option<Signature> {
+/// The signature that a line claims, without its line end.
+pub(crate) fn signature(line: &str) -> Option<Signature> {
     let (name, blob) = line.strip_prefix(SIGNATURE_START)?.split_once(' ')?;
     let blob = STANDARD.decode(blob).ok()?;
     let (id, bytes) = blob.split_first_chunk::<4>()?;

@@ -71,6 +71,11 @@ impl Paths {
         self.root.join("checkpoint")
     }
 
+    /// What witnesses answered who know another history than this one.
+    pub fn witness_evidence(&self) -> PathBuf {
+        self.root.join("witness-evidence")
+    }
+
     /// The last checkpoint of a history that an operator gave up.
     pub(crate) fn checkpoint_given_up(&self) -> PathBuf {
         self.root.join("checkpoint.given-up")

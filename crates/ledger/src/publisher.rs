@@ -15,8 +15,8 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ pub struct Published {
     pub size: u64,
     /// The root over them.
     pub root: Hash,
-    /// The checkpoint: a signed note.
+    /// The checkpoint: a signed note. Ours is the first signature; those of witnesses follow as they come.
     pub checkpoint: String,
 }
 
@@ -128,6 +128,8 @@ pub(crate) struct Publisher {
 #[derive(Clone)]
 pub struct PublicLog {
     published: watch::Receiver<Option<Arc<Published>>>,
+    /// Of the publishing thread, whose end everybody who waits has to see.
+    tell: Weak<watch::Sender<Option<Arc<Published>>>>,
     requests: SyncSender<oneshot::Sender<()>>,
     tree: TreeReader,
     segments: Segments,
@@ -165,7 +167,25 @@ impl PublicLog {
         found.clone().ok_or(NotPublished)
     }
 
-    /// Told of every checkpoint; the last one is there at once.
+    /// Has a cosignature, which the caller has verified, stand under the checkpoint of this size. `false` if
+    /// another one was published meanwhile: what a witness saw is told of nothing else.
+    pub fn cosign(&self, size: u64, line: &str) -> bool {
+        let Some(tell) = self.tell.upgrade() else {
+            return false;
+        };
+        tell.send_if_modified(|now| {
+            let Some(published) = now.as_ref().filter(|now| now.size == size) else {
+                return false;
+            };
+            let mut cosigned = Published::clone(published);
+            cosigned.checkpoint.push_str(line);
+            cosigned.checkpoint.push('\n');
+            *now = Some(Arc::new(cosigned));
+            true
+        })
+    }
+
+    /// Told of every checkpoint, and again when a witness has cosigned it; the last one is there at once.
     pub fn watch(&self) -> watch::Receiver<Option<Arc<Published>>> {
         self.published.clone()
     }
@@ -242,8 +262,10 @@ impl Publisher {
     pub(crate) fn start(mut self) -> io::Result<(PublicLog, PublisherThread)> {
         let (requests, requested) = sync_channel(REQUESTS_MAX);
         let (tell, published) = watch::channel(self.publish().map_or_else(stopped, Some));
+        let tell = Arc::new(tell);
         let log = PublicLog {
             published,
+            tell: Arc::downgrade(&tell),
             requests,
             tree: self.tree.reader(),
             segments: self.store.segments().clone(),
