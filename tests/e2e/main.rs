@@ -93,3 +93,4 @@ mod v1 {
     mod workspaces;
 }
 mod well_known;
+mod witnesses;

@@ -21,6 +21,7 @@ mod reply;
 mod rng;
 mod server;
 mod watchdog;
+mod witness;
 
 pub use client::Client;
 pub use launch::{Finished, Launch, OWNER_EMAIL, OWNER_ORG, OWNER_PASSWORD};
@@ -30,6 +31,7 @@ pub use redact::redact;
 pub use reply::{INVALID_PASSWORD, INVALID_TOKEN, NOT_PROVIDED, Reply};
 pub use rng::Rng;
 pub use server::Server;
+pub use witness::{Told, Witness};
 
 use std::io::Write;
 

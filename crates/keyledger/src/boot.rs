@@ -32,6 +32,7 @@ use crate::clock::WallClock;
 use crate::commands::say;
 use crate::config::{Bootstrap, Config};
 use crate::open_files;
+use crate::outside::Outside;
 use crate::progress::ProgressShown;
 
 /// What to do about an address that is taken.
@@ -104,6 +105,7 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
     } = opened.start(LookupsFeed(Arc::clone(&lookups)))?;
 
     let follower = Follower::start(index, reader.clone(), indexer(&lookups))?;
+    let outside = Outside::start(config, &log)?;
 
     let code = match (is_new, &bootstrap) {
         (true, None) => setup_code.wait(&rng, &config.issuer)?,
@@ -175,6 +177,8 @@ pub(crate) fn serve(config: &Config, bootstrap: Option<Bootstrap>) -> Result<(),
     // Whatever was answered is durable already; this writes the clean head, so that the next start
     // need not copy the store before it opens it. It fails if the committer had ended by itself.
     committer_thread.stop()?;
+    // Only now the last checkpoint is there.
+    outside.stop();
     Ok(())
 }
 

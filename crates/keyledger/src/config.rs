@@ -18,6 +18,8 @@ use serde::Deserialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::witness::WitnessSetting;
+
 /// Where the server listens, where nothing else is said.
 const LISTEN: &str = "127.0.0.1:8080";
 /// Where the data is, where nothing else is said.
@@ -151,6 +153,26 @@ pub(crate) struct ServeFlags {
     /// can be moved away.
     #[arg(long, env = "KEYLEDGER_SEGMENT_RECORDS", value_name = "RECORDS")]
     segment_records: Option<NonZeroU64>,
+    /// The witnesses that are to cosign each checkpoint: the address, a plus sign, and the key that the
+    /// witness gives out [default: none].
+    #[arg(
+        long,
+        env = "KEYLEDGER_WITNESSES",
+        value_name = "URL+KEY,…",
+        value_delimiter = ','
+    )]
+    witnesses: Option<Vec<String>>,
+    /// A file, on another mount for example, that is replaced by each new checkpoint.
+    #[arg(long, env = "KEYLEDGER_CHECKPOINT_FILE", value_name = "FILE")]
+    checkpoint_file: Option<PathBuf>,
+    /// An address that each new checkpoint is posted to, as text.
+    #[arg(
+        long,
+        env = "KEYLEDGER_CHECKPOINT_WEBHOOK",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    checkpoint_webhook: Option<String>,
     /// How long running requests may take to finish when the server stops [default: 10].
     #[arg(long, env = "KEYLEDGER_SHUTDOWN_SECONDS", value_name = "SECONDS")]
     shutdown_seconds: Option<u64>,
@@ -165,6 +187,10 @@ pub(crate) struct ServeFlags {
 /// `keyledger.toml`: the same names as the flags, with underscores. Unknown names are refused.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "a field is named as its flag is, and one of them takes a file"
+)]
 struct File {
     listen: Option<SocketAddr>,
     data_dir: Option<PathBuf>,
@@ -189,6 +215,9 @@ struct File {
     copy_aside: Option<bool>,
     snapshot_every: Option<u64>,
     segment_records: Option<NonZeroU64>,
+    witnesses: Option<Vec<String>>,
+    checkpoint_file: Option<PathBuf>,
+    checkpoint_webhook: Option<String>,
     shutdown_seconds: Option<u64>,
     log_format: Option<LogFormat>,
     log: Option<String>,
@@ -227,6 +256,12 @@ pub(crate) struct Config {
     pub(crate) snapshot_every: u64,
     /// How many records are sealed together.
     pub(crate) segment_records: u64,
+    /// Who cosigns checkpoints.
+    pub(crate) witnesses: Vec<WitnessSetting>,
+    /// The file that each checkpoint is written to.
+    pub(crate) checkpoint_file: Option<PathBuf>,
+    /// The address that each checkpoint is posted to: often a secret.
+    pub(crate) checkpoint_webhook: Option<String>,
     /// How long running requests may take to finish at the end.
     pub(crate) shutdown_seconds: u64,
     /// How log lines are written; by the terminal where it is not said.
@@ -299,6 +334,18 @@ pub(crate) enum ConfigError {
         /// What it must be.
         source: NotAnOrigin,
     },
+    /// Not a witness.
+    #[error(
+        "a witness must be http(s)://ADDRESS+KEY, with a key of the form name+hash+key that is for \
+         cosignatures (C2SP tlog-cosignature), not {given}"
+    )]
+    NotAWitness {
+        /// What was given.
+        given: String,
+    },
+    /// Not an address to post to. It is not shown: such addresses are often secrets.
+    #[error("checkpoint_webhook must be an http:// or https:// address without spaces")]
+    NotAWebHook,
     /// Zero of something that is needed.
     #[error("{name} must be at least 1")]
     Zero {
@@ -403,6 +450,13 @@ impl ServeFlags {
                 .segment_records
                 .or(file.segment_records)
                 .map_or(SEGMENT_RECORDS_DEFAULT, NonZeroU64::get),
+            witnesses: each(self.witnesses.or(file.witnesses), witness)?,
+            checkpoint_file: self.checkpoint_file.or(file.checkpoint_file),
+            checkpoint_webhook: self
+                .checkpoint_webhook
+                .or(file.checkpoint_webhook)
+                .map(webhook)
+                .transpose()?,
             shutdown_seconds: self
                 .shutdown_seconds
                 .or(file.shutdown_seconds)
@@ -521,6 +575,30 @@ fn origin(given: &str) -> Result<WebOrigin, ConfigError> {
     })
 }
 
+fn witness(given: &str) -> Result<WitnessSetting, ConfigError> {
+    let setting = WitnessSetting::parse(given).ok();
+    setting
+        .filter(|it| is_web_address(&it.url))
+        .ok_or_else(|| ConfigError::NotAWitness {
+            given: given.to_owned(),
+        })
+}
+
+fn webhook(given: String) -> Result<String, ConfigError> {
+    if is_web_address(&given) {
+        Ok(given)
+    } else {
+        Err(ConfigError::NotAWebHook)
+    }
+}
+
+fn is_web_address(url: &str) -> bool {
+    url.parse::<ureq::http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some_and(|it| !it.host().is_empty())
+    })
+}
+
 fn check_issuer(issuer: String) -> Result<String, ConfigError> {
     let rest = issuer
         .strip_prefix("https://")
@@ -611,8 +689,8 @@ impl LogVariables {
     }
 }
 
-/// Proxy settings of the environment, which `doctor` looks at: this server makes no outgoing
-/// connection, but a client on the same machine may be sent elsewhere by them.
+/// Proxy settings of the environment, which `doctor` looks at: this server reaches witnesses and a
+/// web hook through them where it speaks TLS, and a client on the same machine may be sent elsewhere by them.
 pub(crate) fn proxy_variables() -> Vec<(&'static str, String)> {
     #[expect(
         clippy::disallowed_methods,
@@ -743,6 +821,39 @@ mod tests {
     }
 
     #[test]
+    fn a_witness_is_an_address_and_a_key_that_cosigns() {
+        let with = |witness: &str| {
+            resolve(ServeFlags {
+                witnesses: Some(vec![witness.to_owned()]),
+                ..ServeFlags::default()
+            })
+        };
+        let sample = include_str!("../../../data/keyledger.toml");
+        let line = sample.lines().find(|line| line.starts_with("#: witnesses"));
+        let right = line.unwrap().split('"').nth(1).unwrap();
+        let config = with(right).unwrap();
+        assert_eq!(config.witnesses[0].url, "https://witness.example.com");
+        let logs = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+        for wrong in [
+            "https://witness.example.com",
+            &right.replacen("https", "ftp", 1),
+            &right.replacen("+witness", "+other", 1),
+            &format!("https://witness.example.com+{logs}"),
+        ] {
+            assert!(
+                matches!(with(wrong), Err(ConfigError::NotAWitness { .. })),
+                "{wrong}"
+            );
+        }
+        let hook = resolve(ServeFlags {
+            checkpoint_webhook: Some("keys.example/secret-path".to_owned()),
+            ..ServeFlags::default()
+        });
+        let words = hook.unwrap_err().to_string();
+        assert!(!words.contains("secret-path"), "{words}");
+    }
+
+    #[test]
     fn the_file_stands_behind_the_flags_and_knows_no_other_names() {
         let file: File = toml::from_str("workers = 3\nlisten = \"127.0.0.1:9000\"").unwrap();
         assert_eq!(file.workers, Some(3));
@@ -757,7 +868,7 @@ mod tests {
         let lines = sample.lines().filter_map(|line| line.strip_prefix("#: "));
         let all = lines.collect::<Vec<_>>().join("\n");
         toml::from_str::<File>(&all).unwrap();
-        assert_eq!(all.lines().count(), 26);
+        assert_eq!(all.lines().count(), 29);
     }
 
     #[test]

@@ -10,8 +10,10 @@ mod config;
 mod escape;
 mod logging;
 mod open_files;
+mod outside;
 mod progress;
 mod remote;
+mod witness;
 
 use std::process::ExitCode;
 
