@@ -4,6 +4,7 @@
 //! Compared are the states, not the records in between: what was made and deleted again in the meantime is in
 //! the audit log and not here.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use keyledger_domain::api_key::Holder;
@@ -60,7 +61,7 @@ impl ThingKind {
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Change {
+pub enum Transition {
     /// It came.
     Added,
     /// It went.
@@ -69,7 +70,7 @@ pub enum Change {
     Changed,
 }
 
-impl Change {
+impl Transition {
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -80,17 +81,17 @@ impl Change {
     }
 }
 
-/// A field, before and after.
+/// A field, before and after: in the differences of two moments, and in an event that changed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldChange {
     /// Its name.
     #[schema(example = "role")]
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// What it was; `null` of what came.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub before: Value,
     /// What it is; `null` of what went.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub after: Value,
 }
 
@@ -104,7 +105,7 @@ pub struct Difference {
     /// What it is called; `null` of what has no name, and of whoever was erased.
     pub name: Option<String>,
     /// What became of it.
-    pub change: Change,
+    pub change: Transition,
     /// The fields that differ.
     pub fields: Vec<FieldChange>,
 }
@@ -145,9 +146,9 @@ fn difference(
     is: Option<Thing>,
 ) -> Option<Difference> {
     let change = match (&was, &is) {
-        (None, Some(_)) => Change::Added,
-        (Some(_), None) => Change::Removed,
-        (Some(_), Some(_)) => Change::Changed,
+        (None, Some(_)) => Transition::Added,
+        (Some(_), None) => Transition::Removed,
+        (Some(_), Some(_)) => Transition::Changed,
         (None, None) => return None,
     };
     let (was_called, mut was) = was.map_or_else(Default::default, |was| (was.name, was.fields));
@@ -156,13 +157,13 @@ fn difference(
     let fields: Vec<FieldChange> = names
         .into_iter()
         .map(|field| FieldChange {
-            field,
+            field: Cow::Borrowed(field),
             before: was.remove(field).unwrap_or(Value::Null),
             after: is.remove(field).unwrap_or(Value::Null),
         })
         .filter(|field| field.before != field.after)
         .collect();
-    if change == Change::Changed && fields.is_empty() {
+    if change == Transition::Changed && fields.is_empty() {
         return None;
     }
     Some(Difference {

@@ -27,7 +27,6 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::problem::{Problem, ProblemBody};
 use crate::routes::organization;
-pub use changes::Change;
 use changes::Trail;
 pub use filter::EventQuery;
 use filter::{Filter, Wanted};

@@ -4,33 +4,20 @@
 //! same thing. That one is found through the index and read from the ledger: the answer is the same after
 //! every restart, and nothing is stored for it.
 
+use std::borrow::Cow;
+
 use keyledger_domain::{Event, Position, Record, Role};
 use keyledger_ledger::ReadError;
 use keyledger_ledger::index::{Index, Order, Term};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
 
 use super::view::plain;
+use crate::difference::FieldChange;
 use crate::problem::Problem;
 
 /// How many records are read at most to find what was before: the first says it, but for a key that was
 /// handed over, of which two do.
 const EXAMINED_MAX: usize = 8;
-
-/// A value that was changed.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Change {
-    /// What of it.
-    #[schema(example = "role")]
-    field: String,
-    /// What it was.
-    #[schema(value_type = Value)]
-    before: Value,
-    /// What it is since.
-    #[schema(value_type = Value)]
-    after: Value,
-}
 
 /// What an event says of a thing from then on.
 pub(crate) struct Setting {
@@ -203,7 +190,7 @@ pub(crate) fn settings_of(event: &Event) -> Vec<Setting> {
 }
 
 /// What is simply the other way round since.
-fn switched(event: &Event) -> Option<Change> {
+fn switched(event: &Event) -> Option<FieldChange> {
     let is_off = matches!(
         event,
         Event::ApiKeyDisabled(_) | Event::MemberDisabled(_) | Event::ClientDisabled(_)
@@ -212,8 +199,8 @@ fn switched(event: &Event) -> Option<Change> {
         event,
         Event::ApiKeyEnabled(_) | Event::MemberEnabled(_) | Event::ClientEnabled(_)
     );
-    (is_off || is_on).then(|| Change {
-        field: "disabled".to_owned(),
+    (is_off || is_on).then(|| FieldChange {
+        field: Cow::Borrowed("disabled"),
         before: Value::from(is_on),
         after: Value::from(is_off),
     })
@@ -233,7 +220,7 @@ impl Trail<'_> {
     ///
     /// # Errors
     /// 500 when a record cannot be read.
-    pub(super) fn changes(&self, record: &Record) -> Result<Option<Vec<Change>>, Problem> {
+    pub(super) fn changes(&self, record: &Record) -> Result<Option<Vec<FieldChange>>, Problem> {
         if let Some(switched) = switched(&record.event) {
             return Ok(Some(vec![switched]));
         }
@@ -249,8 +236,8 @@ impl Trail<'_> {
         for (field, after) in setting.values {
             let before = before.get(&field).cloned().unwrap_or_default();
             if before != after {
-                changes.push(Change {
-                    field,
+                changes.push(FieldChange {
+                    field: Cow::Owned(field),
                     before,
                     after,
                 });

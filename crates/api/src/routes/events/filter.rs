@@ -105,8 +105,12 @@ impl StreamQuery {
     /// 422.
     pub(super) fn check(self, last_event_id: Option<&str>) -> Result<(EventQuery, u64), Problem> {
         let mut fields = Fields::default();
-        if last_event_id.is_some_and(|id| id.parse::<u64>().is_err()) {
+        let is_no_position = |id: &str| id.parse::<u64>().is_err();
+        if last_event_id.is_some_and(is_no_position) {
             fields.refuse("Last-Event-ID", "must be a position, as an event has it");
+        }
+        if self.after.as_deref().is_some_and(is_no_position) {
+            fields.refuse("after", "must be a position, as an event has it");
         }
         let seconds = self.seconds.as_deref().map(str::parse);
         let seconds = seconds.unwrap_or(Ok(STREAM_SECONDS_MAX));
@@ -383,6 +387,20 @@ mod tests {
         assert!(
             !other.wanted.takes(&founded()) && !other.wanted.takes_target(target, &founded().event)
         );
+    }
+
+    #[test]
+    fn a_stream_reads_both_of_its_beginnings() {
+        let query = |after: &str| StreamQuery {
+            after: Some(after.to_owned()),
+            ..StreamQuery::default()
+        };
+        let (begun, _) = query("7").check(Some("9")).unwrap();
+        assert_eq!(begun.after.as_deref(), Some("9"));
+        for (after, last_event_id) in [("-1", Some("9")), ("-1", None), ("7", Some("-1"))] {
+            let refused = query(after).check(last_event_id).is_err();
+            assert!(refused, "{after} {last_event_id:?}");
+        }
     }
 
     #[test]

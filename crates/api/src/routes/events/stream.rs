@@ -21,6 +21,7 @@ use keyledger_domain::{Actor, PasswordHash, Position, Proof, Refusal};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
+use utoipa::ToSchema;
 
 use super::filter::{EventQuery, StreamQuery};
 use super::view::EventView;
@@ -120,6 +121,22 @@ struct Following {
     after: Position,
     seconds: u64,
     _seat: Seat,
+}
+
+/// An event of the stream, as a client reads it from the lines (WHATWG HTML §9.2.6).
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "it stands in the definition; what is sent is text"
+)]
+pub(super) struct StreamedEvent {
+    /// The position of the event: the `Last-Event-ID` to go on behind it.
+    id: String,
+    /// The event in JSON, as `GET /v1/events` tells it.
+    data: String,
+    /// Always this, since none is named.
+    #[schema(example = "message")]
+    event: Option<String>,
 }
 
 /// What there is to tell.
@@ -307,9 +324,9 @@ impl Stream for Telling {
 /// 401, 403 without audit:read, 404 for an organisation that the caller is not in, 410 where the events were
 /// archived, 422, 503 when too many follow.
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events",
-    params(StreamQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last event that was told; goes before `after`.")),
+    params(StreamQuery, ("Last-Event-ID" = Option<u64>, Header, format = "uint64", description = "The last event that was told; goes before `after`.")),
     responses(
-        (status = 200, content_type = "text/event-stream", body = String, description = "Events, as they happen."),
+        (status = 200, content_type = "text/event-stream", body = StreamedEvent, description = "Events, as they happen, each of this shape."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks audit:read."),
         (status = 404, body = ProblemBody, description = "No such organisation."),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::changes::Change;
+use crate::difference::FieldChange;
 use crate::problem::Problem;
 use crate::routes::shared_keys;
 
@@ -58,7 +58,7 @@ pub struct EventView {
     /// What it changed, of an event that sets values anew; left out of all others, and where what was before is
     /// not the caller's to read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    changes: Option<Vec<Change>>,
+    changes: Option<Vec<FieldChange>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -130,7 +130,7 @@ impl EventView {
     }
 
     /// Adds what it changed.
-    pub(super) fn tell_changes(&mut self, changes: Option<Vec<Change>>) {
+    pub(super) fn tell_changes(&mut self, changes: Option<Vec<FieldChange>>) {
         self.changes = changes;
     }
 
