@@ -1,13 +1,16 @@
 //! Makes a ledger of a million records of the usual mix in a temporary folder, and measures how long a
-//! start takes that replays all of it, one from a snapshot, and a question about the past.
+//! start takes that replays all of it, one from a snapshot, a question about the past, and the whole proof
+//! (`audit verify`); what the tree costs for each record; and what the process holds in memory.
 //!
 //! ```text
-//! cargo run --release -p keyledger-ledger --example replay_million [records] [folder]
+//! cargo run --release -p keyledger-ledger --example replay_million [records] [folder] [segment records]
 //! ```
+//!
+//! With more records a segment than there are records, all of them stay in sled.
 
 #![expect(clippy::print_stdout, reason = "it is there to print")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -25,9 +28,12 @@ use keyledger_domain::{
     Actor, Authority, Command, CredentialId, Digest, Environment, PasswordHash, Position, Proof,
     Record, Role, SealedSecret, Timestamp,
 };
+use keyledger_ledger::merkle::{Frontier, leaf_hash};
+use keyledger_ledger::segments::SEGMENT_RECORDS_DEFAULT;
+use keyledger_ledger::tree::Tree;
 use keyledger_ledger::{
     Clock, Committer, Ledger, OpenOptions, Opened, Progress, Projection, Recalled, Started,
-    Submission,
+    Submission, verify,
 };
 use ring::rand::SystemRandom;
 
@@ -250,14 +256,27 @@ fn fill(committer: &Committer, records: u64) -> u64 {
     1 + WRITERS + by_writers
 }
 
-fn open(folder: &Path, snapshot_every: u64) -> Opened {
-    let options = OpenOptions {
-        snapshot_every,
-        ..OpenOptions::new(folder)
-    };
+/// What is opened, and how.
+struct Measured {
+    folder: PathBuf,
+    segment_records: u64,
+}
+
+impl Measured {
+    fn open(&self, snapshot_every: u64) -> Opened {
+        let options = OpenOptions {
+            snapshot_every,
+            segment_records: self.segment_records,
+            ..OpenOptions::new(&self.folder)
+        };
+        open(&options)
+    }
+}
+
+fn open(options: &OpenOptions) -> Opened {
     let mut told = 0;
     Ledger::open(
-        &options,
+        options,
         Arc::new(SystemRandom::new()),
         Arc::new(Counting(AtomicI64::new(0))),
         &mut |_| {},
@@ -283,18 +302,26 @@ fn main() {
     let folder = arguments
         .next()
         .map_or_else(|| temporary.path().join("data"), PathBuf::from);
+    let segment_records = arguments
+        .next()
+        .map_or(SEGMENT_RECORDS_DEFAULT, |n| n.parse().expect("a number"));
+    let measured = Measured {
+        folder: folder.clone(),
+        segment_records,
+    };
 
     // A folder that was filled before is measured again.
     if !folder.exists() {
         let started = Instant::now();
         let Started {
             committer, thread, ..
-        } = open(&folder, 0).start(Nobody).expect("started");
+        } = measured.open(0).start(Nobody).expect("started");
         let acknowledged = fill(&committer, records);
         let took = started.elapsed();
+        tell_memory("after writing");
         thread.stop().expect("a clean stop");
         assert_eq!(
-            open(&folder, 0).reader.last().get(),
+            measured.open(0).reader.last().get(),
             acknowledged,
             "none lost, none invented"
         );
@@ -305,14 +332,17 @@ fn main() {
         std::fs::remove_file(entry.expect("an entry").path()).expect("removed");
     }
 
+    tell_memory("before opening");
     let started = Instant::now();
-    let opened = open(&folder, 1);
+    let opened = measured.open(1);
     println!(
         "full replay of {}: {:.2?}",
         opened.directory.position(),
         started.elapsed()
     );
+    tell_memory("with all of it open");
     let full = opened.directory.clone();
+    tell_tree(&opened);
 
     let started = Instant::now();
     let Started { thread, .. } = opened.start(Nobody).expect("started");
@@ -334,11 +364,55 @@ fn main() {
     thread.stop().expect("a clean stop");
 
     let started = Instant::now();
-    let opened = open(&folder, 0);
+    let opened = measured.open(0);
     println!("start from the snapshot: {:.2?}", started.elapsed());
     assert!(opened.from_snapshot().is_some(), "the snapshot was used");
     assert_eq!(opened.directory, full, "the same state");
     ask_about_the_past(&opened);
+    drop((opened, full));
+
+    let started = Instant::now();
+    let verified = verify::verify(&folder, None, &mut |_| {}).expect("it is whole");
+    tell_each("verified", verified.size, started.elapsed());
+}
+
+/// Says how much of the process lies in memory.
+fn tell_memory(when: &str) {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let resident = status.lines().find(|line| line.starts_with("VmRSS"));
+    println!("{when}: {}", resident.expect("a line"));
+}
+
+fn tell_each(what: &str, number: u64, took: Duration) {
+    let each = took / u32::try_from(number).expect("fewer than four billions");
+    println!("{what}: {number} in {took:.2?}, {each:.2?} each");
+}
+
+/// What the tree costs: the leaf and the root's frontier, which the committer works out for each record, and
+/// the files of the tiles, which are written behind it.
+fn tell_tree(opened: &Opened) {
+    let last = opened.reader.last();
+    let mut frontier = Frontier::new();
+    let mut record = vec![0; 256];
+    let started = Instant::now();
+    for number in 0..last.get() {
+        record[..8].copy_from_slice(&number.to_le_bytes());
+        frontier.append(leaf_hash(&record));
+    }
+    tell_each(
+        "leaves of 256 bytes, and the frontier",
+        last.get(),
+        started.elapsed(),
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut tree = Tree::open(folder.path()).expect("a new one");
+    let started = Instant::now();
+    for number in 0..last.get() {
+        tree.append(leaf_hash(&number.to_le_bytes()))
+            .expect("appended");
+    }
+    tree.sync().expect("synced");
+    tell_each("tiles written and synced", last.get(), started.elapsed());
 }
 
 /// Asks at tenths of the ledger, first with the one snapshot at its end, which helps nobody, then from what is
