@@ -382,7 +382,7 @@ fn harmless(byte: u8) -> char {
 struct Shard {
     keys: ByCredential<KeyUse>,
     /// What was counted in an hour that was over before it was stored.
-    rolled: Vec<(CredentialId, u32, Counts)>,
+    rolled: BTreeMap<CredentialId, Vec<(u32, Counts)>>,
     /// The keys that have to be written.
     changed: Vec<CredentialId>,
 }
@@ -456,7 +456,7 @@ impl Usage {
         let id = showing.id;
         let key = keys.get_or_insert_with(id, || KeyUse::new(id));
         if let Some((hour, counts)) = key.count(showing.outcome, showing.at) {
-            rolled.push((showing.id, hour, counts));
+            rolled.entry(id).or_default().push((hour, counts));
         }
         if !key.is_listed {
             key.is_listed = true;
@@ -539,33 +539,31 @@ impl Usage {
         shard.keys.get(id).map(KeyUse::scopes).unwrap_or_default()
     }
 
-    /// What has to be written since this was asked last.
-    fn take_changes(&self) -> Vec<UseChange> {
-        let mut changes = Vec::new();
+    /// The keys that have to be written since this was asked last, in the order in which the store keeps
+    /// them: what lies together is written together.
+    fn take_listed(&self) -> Vec<CredentialId> {
+        let mut listed = Vec::new();
         for shard in &self.shards {
-            let mut shard = shard.lock();
-            let Shard {
-                keys,
-                rolled,
-                changed,
-            } = &mut *shard;
-            let first = changes.len();
-            // Drained, not taken: the room in the list is needed again.
-            for id in changed.drain(..) {
-                if let Some(key) = keys.get_mut(id) {
-                    changes.push(key.change());
-                }
-            }
-            for (id, hour, counts) in rolled.drain(..) {
-                let change = changes[first..].iter_mut().find(|change| change.id == id);
-                if let Some(change) = change {
-                    change.counted.push((hour, counts));
-                }
-            }
+            // The room in the list stays, and is needed again.
+            listed.append(&mut shard.lock().changed);
         }
-        // The store keeps them in this order: what lies together is written together.
-        changes.sort_unstable_by_key(|change| change.id);
-        changes
+        listed.sort_unstable();
+        listed
+    }
+
+    /// What has to be written of these keys. All changes at once would be as large as what is known of the keys.
+    fn take_changes(&self, listed: &[CredentialId]) -> Vec<UseChange> {
+        let change = |id: &CredentialId| {
+            let mut shard = self.shard(*id).lock();
+            // One that was forgotten meanwhile, and is known again, may be listed twice.
+            let key = shard.keys.get_mut(*id).filter(|key| key.is_listed)?;
+            let mut change = key.change();
+            if let Some(rolled) = shard.rolled.remove(id) {
+                change.counted.extend(rolled);
+            }
+            Some(change)
+        };
+        listed.iter().filter_map(change).collect()
     }
 
     /// What was counted of a key between two instants, by the shortest periods that are kept and
@@ -623,8 +621,7 @@ impl Usage {
     /// What is counted of a key and not stored yet, by hour.
     fn pending(&self, id: CredentialId) -> Vec<(u32, Counts)> {
         let shard = self.shard(id).lock();
-        let rolled = shard.rolled.iter().filter(|(key, ..)| *key == id);
-        let mut pending: Vec<_> = rolled.map(|(_, hour, counts)| (*hour, *counts)).collect();
+        let mut pending = shard.rolled.get(&id).cloned().unwrap_or_default();
         if let Some(key) = shard.keys.get(id) {
             let counts = key.pending();
             if !counts.is_empty() {
@@ -644,7 +641,9 @@ impl Usage {
     }
 
     fn forget(&self, id: CredentialId) {
-        self.shard(id).lock().keys.remove(id);
+        let mut shard = self.shard(id).lock();
+        shard.keys.remove(id);
+        shard.rolled.remove(&id);
     }
 
     /// Forgets from where and by whom a key was used, where its last use is past.
@@ -796,7 +795,7 @@ mod tests {
         let paths = Paths::new(&root);
         let usage = Usage::open(&paths, &key_file, &persons, at(10)).expect("it opens");
         record(&usage, &showing(key(1), 20, Outcome::Valid));
-        let changes = usage.take_changes();
+        let changes = usage.take_changes(&usage.take_listed());
         let store = usage.store().expect("a store");
         store.write(&changes, &rng).expect("written");
         drop(usage);
@@ -825,7 +824,7 @@ mod tests {
         let usage = Usage::in_memory(Timestamp::default());
         let is_told = |showing: &Showing<'_>| {
             record(&usage, showing);
-            let changes = usage.take_changes();
+            let changes = usage.take_changes(&usage.take_listed());
             assert_eq!(changes.len(), 1);
             assert_eq!(changes[0].last_at, Some(showing.at));
             assert_eq!(changes[0].counted.len(), 1);
@@ -869,11 +868,46 @@ mod tests {
             assert!(!is_told(&other));
         }
         usage.forget_sources(|_| true);
-        let changes = usage.take_changes();
+        let changes = usage.take_changes(&usage.take_listed());
         let described = changes[0].described.as_ref().expect("told");
         assert_eq!((described.source, &described.client), (None, &None));
         usage.forget_sources(|_| true);
-        assert!(usage.take_changes().is_empty());
+        assert!(usage.take_listed().is_empty());
+    }
+
+    /// Goal: what is not written yet is told from memory, and nothing goes to the disk twice.
+    #[test]
+    fn what_is_taken_in_pieces_is_taken_once() {
+        let usage = Usage::in_memory(Timestamp::default());
+        let show = |number, seconds| record(&usage, &showing(key(number), seconds, Outcome::Valid));
+        let valid = |counted: &[(u32, Counts)]| -> Vec<(u32, u64)> {
+            let valid = |(hour, counts): &(u32, Counts)| (*hour, counts.get(Outcome::Valid));
+            let mut valid: Vec<_> = counted.iter().map(valid).collect();
+            valid.sort_unstable();
+            valid
+        };
+        show(2, 10);
+        show(1, 10);
+        show(1, 3_700);
+        let listed = usage.take_listed();
+        assert_eq!(listed, [key(1), key(2)]);
+        let first = usage.take_changes(&listed[..1]);
+        assert_eq!(valid(&first[0].counted), [(0, 1), (1, 1)]);
+        assert_eq!(usage.pending(key(1)), []);
+        // Used once more before its turn comes.
+        show(2, 20);
+        assert_eq!(valid(&usage.pending(key(2))), [(0, 2)]);
+        let second = usage.take_changes(&listed[1..]);
+        assert_eq!(valid(&second[0].counted), [(0, 2)]);
+        assert!(usage.take_listed().is_empty());
+        // Forgotten, and used again.
+        show(1, 3_700);
+        usage.forget(key(1));
+        show(1, 3_800);
+        let listed = usage.take_listed();
+        let changes = usage.take_changes(&listed);
+        assert_eq!(changes.len(), 1);
+        assert_eq!(valid(&changes[0].counted), [(1, 1)]);
     }
 
     #[test]

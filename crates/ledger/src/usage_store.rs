@@ -2,8 +2,9 @@
 //! file sees appends only.
 //!
 //! ```text
-//! k id            last use, scopes, totals, and   one a key; the source and the client sealed
-//!                 the counts of its latest hour
+//! c id            last use, totals, and counts    one for some tens of keys, of which this is where they
+//!                 of the latest hour, of each     begin; see `usage_store/numbers.rs`
+//! k id            scopes, source and client       one a key, the last two sealed
 //! h hour id       counts of an hour before that   48 hours, then they are a part of
 //! d day id        counts of a day                 90 days, then of
 //! m month id      counts of a month               24 months, then they are gone
@@ -11,13 +12,17 @@
 //! ```
 //!
 //! Each value begins with its revision; what a row of another revision says is not known and is passed
-//! over, but for those of a key that revision 1 wrote. A key that is in use costs one row at each flush: its
-//! latest hour gets a row of its own once there is a later one. The time stands before the id, so that what is old lies together and folding touches nothing
-//! else. A step of folding is one small batch, which sled writes wholly or not at all: a death in
-//! between counts nothing twice.
+//! over, but for those of a key that revisions 1 and 2 wrote: they had its numbers too, which count until the
+//! key is in a row of numbers. A key that is in use costs a part of such a row at each flush: its
+//! latest hour gets a row of its own once there is a later one, and what describes it is written where it
+//! changed. In rows of periods the time stands before the id, so that what is old lies together and folding
+//! touches nothing else. What belongs together, and a step of folding, is one small batch, which sled writes
+//! wholly or not at all: a death in between counts nothing twice.
 //!
 //! **Nothing here may stop a start.** A folder that does not open is set aside as `usage.damaged`, and a
 //! new one is begun: what is lost are counts.
+
+mod numbers;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,6 +34,7 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 use keyledger_domain::id::PersonId;
 use keyledger_domain::{CredentialId, Timestamp};
+use parking_lot::Mutex;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::SecureRandom;
 
@@ -39,7 +45,8 @@ use crate::paths::Paths;
 use crate::record::{ActorV1, Part as _, Persons};
 use crate::sled_store::{caught, open_db, wait_until_released};
 use crate::store::ScanError;
-use crate::usage::{Counts, LastUse, OUTCOMES, Period, ScopesUsed, UsedBy};
+use crate::usage::{Counts, LastUse, Period, ScopesUsed, UsedBy};
+use crate::usage_store::numbers::{CountsV1, IdBytes, NumbersV1, SHEET_KEYS_MAX, SheetV1, Sheets};
 use crate::vault::Commitment;
 
 /// How long counts are kept by the hour, in hours.
@@ -49,15 +56,19 @@ pub const DAYS_KEPT: u32 = 90;
 /// How long they are kept by the month after that, in months.
 pub const MONTHS_KEPT: u32 = 24;
 
-/// sled's pages of this store in memory, in bytes. What is asked for often is in memory anyway.
-const CACHE_BYTES: u64 = 16 << 20;
+/// sled's pages of this store in memory, in bytes, which take some three times as much there: room for the
+/// numbers of a hundred thousand keys. What is asked for often is in memory anyway.
+const CACHE_BYTES: u64 = 4 << 20;
 /// The most changes in one batch of sled's: it leaks with large ones.
 const BATCH_CHANGES_MAX: usize = 256;
-/// The revision of the rows of periods, and of when counting began.
+/// The revision of the rows of numbers and periods, and of when counting began.
 const REVISION: u8 = 1;
+/// The revision of the rows of keys that had what was counted last.
+const COUNTED_REVISION: u8 = 2;
 /// The revision of the rows of keys.
-const KEY_REVISION: u8 = 2;
+const KEY_REVISION: u8 = 3;
 
+const NUMBERS: u8 = b'c';
 const KEY: u8 = b'k';
 const BEGUN: &[u8] = b"b";
 
@@ -67,7 +78,7 @@ const CONFIG: bincode::config::Configuration<
     bincode::config::Limit<65_536>,
 > = bincode::config::standard().with_limit::<65_536>();
 
-/// What is kept of a key besides its counts.
+/// What was kept of a key besides its counts.
 #[derive(Decode)]
 #[cfg_attr(test, derive(Encode))]
 struct KeyRowV1 {
@@ -76,18 +87,26 @@ struct KeyRowV1 {
     scopes: Vec<String>,
     unasked: bool,
     overflowed: bool,
-    totals: Vec<u64>,
+    totals: CountsV1,
 }
 
 /// The same, with what was counted last.
-#[derive(Default, Encode, Decode)]
+#[derive(Decode)]
+#[cfg_attr(test, derive(Encode))]
 struct KeyRowV2 {
     last_at_micros: Option<i64>,
-    /// The hour that `counted` is of.
     hour: u32,
-    /// What was counted in that hour; it stands in no other row.
-    counted: Vec<u64>,
-    totals: Vec<u64>,
+    counted: CountsV1,
+    totals: CountsV1,
+    sealed: Vec<u8>,
+    scopes: Vec<String>,
+    unasked: bool,
+    overflowed: bool,
+}
+
+/// What is kept of a key besides its numbers.
+#[derive(Default, Encode, Decode)]
+struct KeyRowV3 {
     /// Nonce and AES-256-GCM of a [`SourceV1`]; empty once it was forgotten.
     sealed: Vec<u8>,
     scopes: Vec<String>,
@@ -95,41 +114,44 @@ struct KeyRowV2 {
     overflowed: bool,
 }
 
-impl KeyRowV2 {
-    fn read(value: &[u8]) -> Option<Self> {
+impl KeyRowV3 {
+    /// The row, and the numbers if it is of a revision that had them.
+    fn read(value: &[u8]) -> Option<(Self, Option<NumbersV1>)> {
         if let Some(row) = decode(KEY_REVISION, value) {
-            return Some(row);
+            return Some((row, None));
         }
-        let row: KeyRowV1 = decode(REVISION, value)?;
-        Some(Self {
+        let row = match decode::<KeyRowV2>(COUNTED_REVISION, value) {
+            Some(row) => row,
+            None => decode::<KeyRowV1>(REVISION, value)?.into(),
+        };
+        let numbers = NumbersV1 {
+            last_at_micros: row.last_at_micros,
+            hour: row.hour,
+            counted: row.counted,
+            totals: row.totals,
+        };
+        let row = Self {
+            sealed: row.sealed,
+            scopes: row.scopes,
+            unasked: row.unasked,
+            overflowed: row.overflowed,
+        };
+        Some((row, Some(numbers)))
+    }
+}
+
+impl From<KeyRowV1> for KeyRowV2 {
+    fn from(row: KeyRowV1) -> Self {
+        Self {
             last_at_micros: row.last_at_micros,
             hour: 0,
-            counted: Vec::new(),
+            counted: CountsV1::default(),
             totals: row.totals,
             sealed: row.sealed,
             scopes: row.scopes,
             unasked: row.unasked,
             overflowed: row.overflowed,
-        })
-    }
-
-    /// Counts what came in an hour. Gives what has to go to a row of its own: the hour that was the
-    /// latest, or this one if it comes late.
-    fn count(&mut self, hour: u32, counts: Counts) -> Option<(u32, Counts)> {
-        let mut totals = untrimmed(&self.totals);
-        totals += counts;
-        self.totals = trimmed(totals);
-        if hour < self.hour {
-            return Some((hour, counts));
         }
-        let before = (self.hour, untrimmed(&self.counted));
-        let mut counted = counts;
-        if hour == self.hour {
-            counted += before.1;
-        }
-        self.hour = hour;
-        self.counted = trimmed(counted);
-        (hour != before.0 && !before.1.is_empty()).then_some(before)
     }
 }
 
@@ -154,6 +176,7 @@ struct SourceV2 {
 const SOURCE_REVISION: u8 = 2;
 
 /// What has to be written of a key.
+#[derive(Clone)]
 pub struct UseChange {
     /// The key.
     pub id: CredentialId,
@@ -167,6 +190,7 @@ pub struct UseChange {
 }
 
 /// What is known of the uses of a key besides numbers.
+#[derive(Clone)]
 pub struct UseDescription {
     /// From where it was used last.
     pub source: Option<IpAddr>,
@@ -203,6 +227,8 @@ pub struct UsageStore {
     seal: LessSafeKey,
     persons: Arc<Persons>,
     begun_at: Timestamp,
+    /// Held while rows of numbers are read or written: they split and go.
+    sheets: Mutex<Sheets>,
 }
 
 impl UsageStore {
@@ -254,6 +280,7 @@ impl UsageStore {
             begun_at: begun_at(&db, now)?,
             seal: LessSafeKey::new(key),
             persons: Arc::clone(persons),
+            sheets: Mutex::new(sheets_of(&db)?),
             db,
         })
     }
@@ -265,66 +292,142 @@ impl UsageStore {
 
     /// Tells of all keys that are known.
     fn load(&self, visit: &mut dyn FnMut(StoredUse)) -> Result<(), ScanError> {
-        self.scan(&[KEY], &mut |key, value| {
-            let id = key.get(1..).and_then(id_of);
-            if let Some((id, row)) = id.zip(KeyRowV2::read(value)) {
-                visit(StoredUse {
-                    id,
-                    last: self.last_of(id, &row),
-                    scopes: ScopesUsed {
-                        names: row.scopes.into_iter().map(Box::from).collect(),
-                        unasked: row.unasked,
-                        overflowed: row.overflowed,
-                    },
-                });
+        let mut tell = |id, row: Option<KeyRowV3>, numbers: Option<&NumbersV1>| {
+            let row = row.unwrap_or_default();
+            visit(StoredUse {
+                id,
+                last: numbers.and_then(|numbers| self.last_of(id, &row, numbers)),
+                scopes: ScopesUsed {
+                    names: row.scopes.into_iter().map(Box::from).collect(),
+                    unasked: row.unasked,
+                    overflowed: row.overflowed,
+                },
+            });
+        };
+        let sheets = self.sheets.lock();
+        for start in sheets.iter() {
+            // Both are ordered by id, and mostly a key is in both.
+            let mut counted = self.sheet(start)?.into_keys().into_iter().peekable();
+            let end = sheets
+                .after(start)
+                .map_or(vec![KEY + 1], |start| key_row(&start));
+            let mut scan = caught(|| Ok(self.db.range(key_row(&start)..end)))?;
+            while let Some((key, value)) = caught(|| scan.next().transpose())? {
+                let Some(id) = key.get(1..).and_then(id_of) else {
+                    continue;
+                };
+                while let Some(before) = counted.next_if(|key| key.id < id.to_bytes()) {
+                    if let Some(id) = CredentialId::from_bytes(before.id) {
+                        tell(id, None, Some(&before.numbers));
+                    }
+                }
+                let counted = counted.next_if(|key| key.id == id.to_bytes());
+                let (row, numbers) = KeyRowV3::read(&value).unzip();
+                let numbers = counted.map(|key| key.numbers).or(numbers.flatten());
+                if row.is_some() || numbers.is_some() {
+                    tell(id, row, numbers.as_ref());
+                }
             }
-        })
+            for rest in counted {
+                if let Some(id) = CredentialId::from_bytes(rest.id) {
+                    tell(id, None, Some(&rest.numbers));
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// Writes what was counted. It is durable after the next [`UsageStore::flush`]; a death before
-    /// that loses it.
+    /// Writes what was counted; it is quickest for changes that are ordered by id. It is durable after
+    /// the next [`UsageStore::flush`]; a death before that loses it.
     ///
     /// # Errors
     /// If the store breaks; some of it may have been written.
     pub fn write(&self, changes: &[UseChange], rng: &dyn SecureRandom) -> io::Result<()> {
-        for change in changes {
-            let mut row = self.key(change.id)?.unwrap_or_default();
-            let mut moved: BTreeMap<u32, Counts> = BTreeMap::new();
-            for (hour, counts) in &change.counted {
-                if let Some((hour, counts)) = row.count(*hour, *counts) {
-                    *moved.entry(hour).or_default() += counts;
-                }
-            }
-            row.last_at_micros = change.last_at.map(Timestamp::micros);
-            if let Some(described) = &change.described {
-                row.sealed = self.seal_source(change.id, described, rng)?;
-                row.scopes = described
-                    .scopes
-                    .names
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect();
-                row.unasked = described.scopes.unasked;
-                row.overflowed = described.scopes.overflowed;
-            }
-            let value = encode(KEY_REVISION, &row)?;
-            if moved.is_empty() {
-                caught(|| self.db.insert(key_row(change.id), value))?;
-                continue;
-            }
-            // Together: a death in between must count nothing twice.
-            let mut batch = sled::Batch::default();
-            batch.insert(key_row(change.id), value);
-            for (hour, counts) in moved {
-                let period = Period::Hour(hour);
-                let mut sum = self.counts(period, change.id)?;
-                sum += counts;
-                let value = encode(REVISION, &trimmed(sum))?;
-                batch.insert(period_row(period, Some(change.id)), value);
-            }
-            caught(|| self.db.apply_batch(batch))?;
+        let mut sheets = self.sheets.lock();
+        let mut changes = changes;
+        while let Some(first) = changes.first() {
+            let start = sheets.start_of(first.id);
+            let end = sheets.after(start);
+            let is_here = |change: &&UseChange| {
+                let id = change.id.to_bytes();
+                id >= start && end.is_none_or(|end| id < end)
+            };
+            // As many as fit a batch.
+            let here = changes.iter().take(SHEET_KEYS_MAX).take_while(is_here);
+            let (here, rest) = changes.split_at(here.count());
+            self.write_to(&mut sheets, start, here, rng)?;
+            changes = rest;
         }
         Ok(())
+    }
+
+    /// Writes changes of keys that belong to the sheet of `start`.
+    ///
+    /// The numbers first, and all rows of them together: a death in between must count nothing twice. What
+    /// describes the keys comes after: then nothing is lost with a row of before that had the numbers too.
+    fn write_to(
+        &self,
+        sheets: &mut Sheets,
+        start: IdBytes,
+        changes: &[UseChange],
+        rng: &dyn SecureRandom,
+    ) -> io::Result<()> {
+        let mut sheet = self.sheet(start)?;
+        let mut moved: BTreeMap<(u32, CredentialId), Counts> = BTreeMap::new();
+        for change in changes {
+            let numbers = sheet.get_or_insert(change.id, || self.old_numbers(change.id))?;
+            for (hour, counts) in &change.counted {
+                if let Some((hour, counts)) = numbers.count(*hour, *counts) {
+                    *moved.entry((hour, change.id)).or_default() += counts;
+                }
+            }
+            numbers.last_at_micros = change.last_at.map(Timestamp::micros);
+        }
+        let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        for ((hour, id), counts) in moved {
+            let period = Period::Hour(hour);
+            let mut sum = self.counts(period, id)?;
+            sum += counts;
+            let value = encode(REVISION, &CountsV1(sum))?;
+            rows.push((period_row(period, Some(id)), value));
+        }
+        let parts = sheet.split(start);
+        for (start, sheet) in &parts {
+            rows.push((sheet_row(*start), encode(REVISION, sheet)?));
+        }
+        self.put(rows)?;
+        for (start, _) in parts {
+            sheets.add(start);
+        }
+        for change in changes {
+            if let Some(described) = &change.described {
+                let names = described.scopes.names.iter();
+                let row = KeyRowV3 {
+                    sealed: self.seal_source(change.id, described, rng)?,
+                    scopes: names.map(ToString::to_string).collect(),
+                    unasked: described.scopes.unasked,
+                    overflowed: described.scopes.overflowed,
+                };
+                let value = encode(KEY_REVISION, &row)?;
+                caught(|| self.db.insert(key_row(&change.id.to_bytes()), value))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts rows, all or none of them. Each batch has sled write at once what it gathered, so a row that is alone
+    /// gets none.
+    fn put(&self, rows: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(), ScanError> {
+        let is_alone = rows.len() == 1;
+        let mut batch = sled::Batch::default();
+        for (key, value) in rows {
+            if is_alone {
+                caught(|| self.db.insert(key, value))?;
+                return Ok(());
+            }
+            batch.insert(key, value);
+        }
+        caught(|| self.db.apply_batch(batch))
     }
 
     /// Makes what was written survive the process.
@@ -341,8 +444,7 @@ impl UsageStore {
     /// # Errors
     /// If the store breaks.
     pub fn totals(&self, id: CredentialId) -> io::Result<Counts> {
-        let row = self.key(id)?;
-        Ok(row.map(|row| untrimmed(&row.totals)).unwrap_or_default())
+        Ok(self.numbers(id)?.totals.0)
     }
 
     /// The counts of a key between two instants, by the shortest periods that are still kept, the
@@ -376,10 +478,9 @@ impl UsageStore {
             }
         }
         // Nobody folds the latest hour of a key that lies idle; it is told as if somebody had.
-        if let Some(row) = self.key(id)?
-            && let Some(period) = folded(Period::Hour(row.hour), until)
-        {
-            add(period, untrimmed(&row.counted));
+        let numbers = self.numbers(id)?;
+        if let Some(period) = folded(Period::Hour(numbers.hour), until) {
+            add(period, numbers.counted.0);
         }
         let buckets = buckets.into_iter();
         let mut buckets: Vec<Bucket> = buckets
@@ -427,7 +528,7 @@ impl UsageStore {
                 sum += counts;
                 batch.insert(
                     period_row(period, Some(id)),
-                    encode(REVISION, &trimmed(sum))?,
+                    encode(REVISION, &CountsV1(sum))?,
                 );
             }
             caught(|| self.db.apply_batch(batch))?;
@@ -439,8 +540,17 @@ impl UsageStore {
     /// # Errors
     /// If the store breaks.
     pub fn forget(&self, id: CredentialId, now: Timestamp) -> io::Result<()> {
+        let mut sheets = self.sheets.lock();
+        let start = sheets.start_of(id);
+        let mut sheet = self.sheet(start)?;
         let mut batch = sled::Batch::default();
-        batch.remove(key_row(id));
+        batch.remove(key_row(&id.to_bytes()));
+        let was_counted = sheet.remove(id);
+        if sheet.is_empty() {
+            batch.remove(sheet_row(start));
+        } else if was_counted {
+            batch.insert(sheet_row(start), encode(REVISION, &sheet)?);
+        }
         for newest in [
             Period::hour_of(now),
             Period::day_of(now),
@@ -451,25 +561,37 @@ impl UsageStore {
             }
         }
         caught(|| self.db.apply_batch(batch))?;
+        if sheet.is_empty() {
+            sheets.remove(start);
+        }
         Ok(())
     }
 
-    fn key(&self, id: CredentialId) -> io::Result<Option<KeyRowV2>> {
-        let value = caught(|| self.db.get(key_row(id)))?;
-        Ok(value.and_then(|value| KeyRowV2::read(&value)))
+    /// The sheet that begins here; an empty one where there is none that can be read.
+    fn sheet(&self, start: IdBytes) -> Result<SheetV1, ScanError> {
+        let value = caught(|| self.db.get(sheet_row(start)))?;
+        let sheet = value.and_then(|value| decode(REVISION, &value));
+        Ok(sheet.unwrap_or_default())
+    }
+
+    fn numbers(&self, id: CredentialId) -> io::Result<NumbersV1> {
+        let sheets = self.sheets.lock();
+        let sheet = self.sheet(sheets.start_of(id))?;
+        sheet
+            .get(id)
+            .map_or_else(|| self.old_numbers(id), |numbers| Ok(*numbers))
+    }
+
+    /// The numbers of a key that is in no sheet: those that an older revision kept beside what describes it.
+    fn old_numbers(&self, id: CredentialId) -> io::Result<NumbersV1> {
+        let value = caught(|| self.db.get(key_row(&id.to_bytes())))?;
+        let row = value.and_then(|value| KeyRowV3::read(&value));
+        Ok(row.and_then(|(_, numbers)| numbers).unwrap_or_default())
     }
 
     fn counts(&self, period: Period, id: CredentialId) -> io::Result<Counts> {
         let value = caught(|| self.db.get(period_row(period, Some(id))))?;
         Ok(value.map(|value| counts_of(&value)).unwrap_or_default())
-    }
-
-    fn scan(&self, prefix: &[u8], visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), ScanError> {
-        let mut scan = caught(|| Ok(self.db.scan_prefix(prefix)))?;
-        while let Some((key, value)) = caught(|| scan.next().transpose())? {
-            visit(&key, &value);
-        }
-        Ok(())
     }
 
     fn seal_source(
@@ -517,8 +639,8 @@ impl UsageStore {
         Ok([&nonce[..], &sealed].concat())
     }
 
-    fn last_of(&self, id: CredentialId, row: &KeyRowV2) -> Option<LastUse> {
-        let at = Timestamp::from_micros(row.last_at_micros?);
+    fn last_of(&self, id: CredentialId, row: &KeyRowV3, numbers: &NumbersV1) -> Option<LastUse> {
+        let at = Timestamp::from_micros(numbers.last_at_micros?);
         let opened = row.sealed.split_first_chunk::<NONCE_LEN>();
         let source = opened.and_then(|(nonce, sealed)| {
             let mut sealed = sealed.to_vec();
@@ -546,7 +668,7 @@ impl UsageStore {
 }
 
 /// When counting began, by the row that says so; where there is none that can be read, counting begins
-/// now. A power cut that takes the row along leaves a store that begins later: never a key that is
+/// now. A power cut that takes the row along sheets a store that begins later: never a key that is
 /// thought to be idle for longer than it was watched.
 fn begun_at(db: &sled::Db, now: Timestamp) -> Result<Timestamp, ScanError> {
     let row = caught(|| db.get(BEGUN))?;
@@ -557,6 +679,18 @@ fn begun_at(db: &sled::Db, now: Timestamp) -> Result<Timestamp, ScanError> {
     caught(|| db.insert(BEGUN, value))?;
     caught(|| db.flush())?;
     Ok(now)
+}
+
+/// Where the sheets of a store begin.
+fn sheets_of(db: &sled::Db) -> Result<Sheets, ScanError> {
+    let mut sheets = Sheets::new();
+    let mut scan = caught(|| Ok(db.scan_prefix([NUMBERS])))?;
+    while let Some((row, _)) = caught(|| scan.next().transpose())? {
+        if let Some(start) = row.get(1..).and_then(|start| start.try_into().ok()) {
+            sheets.add(start);
+        }
+    }
+    Ok(sheets)
 }
 
 /// Makes room for a new store and keeps the files of the old one, in place of any kept before.
@@ -570,8 +704,12 @@ fn set_aside(folder: &Path, aside: &PathBuf) -> io::Result<()> {
     }
 }
 
-fn key_row(id: CredentialId) -> Vec<u8> {
-    [&[KEY][..], &id.to_bytes()].concat()
+fn key_row(id: &IdBytes) -> Vec<u8> {
+    [&[KEY][..], id].concat()
+}
+
+fn sheet_row(start: IdBytes) -> Vec<u8> {
+    [&[NUMBERS][..], &start].concat()
 }
 
 /// The row of a period and key; without a key, where the rows of that period begin.
@@ -622,27 +760,9 @@ fn folded(period: Period, now: Timestamp) -> Option<Period> {
     folded(period.larger()?, now)
 }
 
-/// Counts without the zeros at their end, so that outcomes may be added.
-fn trimmed(counts: Counts) -> Vec<u64> {
-    let mut counts: Vec<u64> = counts.iter().map(|(_, count)| count).collect();
-    while counts.last() == Some(&0) {
-        counts.pop();
-    }
-    counts
-}
-
-fn untrimmed(stored: &[u64]) -> Counts {
-    let mut counts = [0; OUTCOMES];
-    for (count, stored) in counts.iter_mut().zip(stored) {
-        *count = *stored;
-    }
-    Counts::from_array(counts)
-}
-
 fn counts_of(value: &[u8]) -> Counts {
-    decode::<Vec<u64>>(REVISION, value)
-        .map(|stored| untrimmed(&stored))
-        .unwrap_or_default()
+    let stored: Option<CountsV1> = decode(REVISION, value);
+    stored.unwrap_or_default().0
 }
 
 fn encode<T: Encode>(revision: u8, value: &T) -> io::Result<Vec<u8>> {
@@ -665,6 +785,7 @@ fn decode<T: Decode<()>>(revision: u8, bytes: &[u8]) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use keyledger_domain::Actor;
+    use proptest::prelude::*;
     use ring::rand::SystemRandom;
 
     use super::*;
@@ -837,22 +958,27 @@ mod tests {
         let store = room.open();
         let described = change(1, NOW).described.expect("it is described");
         let sealed = store.seal_source(id(1), &described, &SystemRandom::new());
+        let mut five = Counts::default();
+        five.add_times(Outcome::Valid, 5);
         let row = KeyRowV1 {
             last_at_micros: Some(at(NOW - 7_200).micros()),
             sealed: sealed.expect("sealed"),
             scopes: vec!["files:read".to_owned()],
             unasked: true,
             overflowed: false,
-            totals: vec![5],
+            totals: CountsV1(five),
         };
-        let hour = encode(REVISION, &trimmed(once(Outcome::Valid))).expect("encoded");
+        let hour = encode(REVISION, &CountsV1(once(Outcome::Valid))).expect("encoded");
         let Period::Hour(before) = Period::hour_of(at(NOW - 7_200)) else {
             panic!("an hour")
         };
         let hour_row = period_row(Period::Hour(before), Some(id(1)));
         store.db.insert(hour_row, hour).expect("written");
         let row = encode(REVISION, &row).expect("encoded");
-        store.db.insert(key_row(id(1)), row).expect("written");
+        store
+            .db
+            .insert(key_row(&id(1).to_bytes()), row)
+            .expect("written");
         let numbers = UseChange {
             described: None,
             // Some of it comes late.
@@ -879,18 +1005,18 @@ mod tests {
         assert_eq!(series[1].counts, once(Outcome::Expired));
     }
 
-    /// Goal: what is in use costs one row each time, or a hundred thousand keys take a core.
+    /// Goal: what is in use costs no row of its own each time, or a hundred thousand keys take a core.
     #[test]
-    fn an_hour_has_one_row_a_key_and_gets_its_own_when_it_is_over() {
+    fn an_hour_gets_a_row_of_its_own_when_it_is_over() {
         let room = Room::new();
         let store = room.open();
         for second in 0..10 {
             write(&store, change(1, NOW + second));
         }
-        // One, and when counting began.
-        assert_eq!(store.db.len(), 2);
-        write(&store, change(1, NOW + 3_600));
+        // What describes it, its numbers, and when counting began.
         assert_eq!(store.db.len(), 3);
+        write(&store, change(1, NOW + 3_600));
+        assert_eq!(store.db.len(), 4);
         let series = store.series(id(1), at(0), at(NOW + 3_601)).expect("read");
         let valid = series
             .iter()
@@ -1004,6 +1130,266 @@ mod tests {
         }
         // What was older than two years at the end was dropped; the rest is forgotten, but when it began.
         assert_eq!(store.db.len(), 1);
+    }
+
+    /// Goal: the numbers of many keys lie together, however they come, and a key that is in use costs no
+    /// row of its own.
+    #[test]
+    fn many_keys_share_a_row_of_numbers() {
+        let room = Room::new();
+        let store = room.open();
+        let rows = |store: &UsageStore| store.db.scan_prefix([NUMBERS]).count();
+        // In an order that jumps.
+        let changes: Vec<UseChange> = (0..2_000_u32)
+            .map(|number| change(number * 7_919 % 2_000, NOW))
+            .collect();
+        for some in changes.chunks(97) {
+            let written = store.write(some, &SystemRandom::new());
+            written.expect("written");
+        }
+        let sheets = rows(&store);
+        assert!(sheets <= 2_000 / (SHEET_KEYS_MAX / 2), "{sheets} rows");
+        let all = store.db.len();
+        let again: Vec<UseChange> = changes
+            .iter()
+            .map(|change| UseChange {
+                described: None,
+                ..change.clone()
+            })
+            .collect();
+        let written = store.write(&again, &SystemRandom::new());
+        written.expect("written");
+        assert_eq!((rows(&store), store.db.len()), (sheets, all));
+        for number in 0..2_000 {
+            let totals = store.totals(id(number)).expect("read");
+            assert_eq!(totals.get(Outcome::Valid), 2, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_row_of_revision_2_counts_until_its_key_is_in_a_sheet() {
+        let Period::Hour(hour) = Period::hour_of(at(NOW)) else {
+            panic!("an hour")
+        };
+        let described = change(1, NOW).described;
+        // With what describes the key written anew, which was in the same row, and without.
+        for described in [None, described] {
+            let room = Room::new();
+            let store = room.open();
+            let row = KeyRowV2 {
+                last_at_micros: Some(at(NOW - 7_200).micros()),
+                hour: hour - 2,
+                counted: CountsV1(once(Outcome::Valid)),
+                totals: CountsV1(once(Outcome::Valid)),
+                sealed: Vec::new(),
+                scopes: vec!["files:read".to_owned()],
+                unasked: true,
+                overflowed: false,
+            };
+            let row = encode(COUNTED_REVISION, &row).expect("encoded");
+            let row_of = |number| key_row(&id(number).to_bytes());
+            store.db.insert(row_of(1), row.clone()).expect("written");
+            store.db.insert(row_of(2), row).expect("written");
+            let last = |store: &UsageStore, number: u32| {
+                let mut found = Vec::new();
+                let loaded = store.load(&mut |stored| found.push(stored));
+                loaded.expect("read");
+                let of_it = found.into_iter().find(|stored| stored.id == id(number));
+                let of_it = of_it.expect("it is known");
+                assert_eq!(of_it.scopes, some_scopes());
+                of_it.last.map(|last| last.at)
+            };
+            assert_eq!(last(&store, 1), Some(at(NOW - 7_200)));
+            let series = |store: &UsageStore, number: u32| {
+                let series = store.series(id(number), at(0), at(NOW + 1));
+                let series = series.expect("read").into_iter();
+                let valid = series.map(|bucket| bucket.counts.get(Outcome::Valid));
+                valid.collect::<Vec<_>>()
+            };
+            assert_eq!(series(&store, 1), [1]);
+            for _ in 0..2 {
+                let change = UseChange {
+                    described: described.clone(),
+                    ..change(1, NOW)
+                };
+                write(&store, change);
+            }
+            assert_eq!(series(&store, 1), [1, 2]);
+            assert_eq!(last(&store, 1), Some(at(NOW)));
+            // Its neighbour is where it was.
+            assert_eq!(series(&store, 2), [1]);
+            assert_eq!(last(&store, 2), Some(at(NOW - 7_200)));
+            for number in [1, 2] {
+                store.forget(id(number), at(NOW)).expect("forgotten");
+            }
+            assert_eq!(store.db.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_damaged_row_of_numbers_is_passed_over() {
+        let room = Room::new();
+        let store = room.open();
+        let changes: Vec<UseChange> = (0..200).map(|number| change(number, NOW)).collect();
+        let written = store.write(&changes, &SystemRandom::new());
+        written.expect("written");
+        let start = store.sheets.lock().start_of(id(100));
+        for damaged in [&b""[..], b"\x01\xff\xff", b"\x09what a later version wrote"] {
+            let row = sheet_row(start);
+            store.db.insert(row, damaged).expect("written");
+            let mut known = 0;
+            let loaded = store.load(&mut |stored| {
+                assert_eq!(stored.scopes, some_scopes());
+                known += u32::from(stored.last.is_some());
+            });
+            loaded.expect("read");
+            assert!((200 - 64..200).contains(&known), "{known}");
+            assert_eq!(store.totals(id(100)).expect("read"), Counts::default());
+            write(&store, change(100, NOW));
+            assert_eq!(store.totals(id(100)).expect("read"), once(Outcome::Valid));
+        }
+    }
+
+    /// Goal: rows of numbers and rows of hours change together. A death at any byte of what is written
+    /// leaves each key as it was or as it was to be.
+    #[test]
+    fn a_death_amid_a_write_counts_nothing_twice_and_loses_nothing_of_before() {
+        const KEYS: u32 = 90;
+        let room = Room::new();
+        let store = room.open();
+        let db = room.paths.usage().join("db");
+        let write_all = |seconds: i64| {
+            let changes: Vec<UseChange> = (0..KEYS).map(|number| change(number, seconds)).collect();
+            let written = store.write(&changes, &SystemRandom::new());
+            written.expect("written");
+            store.flush().expect("flushed");
+        };
+        write_all(NOW);
+        let before = fs::read(&db).expect("read");
+        write_all(NOW + 3_600);
+        let after = fs::read(&db).expect("read");
+        let byte = |bytes: &[u8], place: usize| bytes.get(place).copied().unwrap_or_default();
+        let changed: Vec<usize> = (0..after.len())
+            .filter(|place| byte(&before, *place) != byte(&after, *place))
+            .collect();
+        let (first, last) = (changed[0], changed[changed.len() - 1]);
+        let mut seen = [0, 0];
+        for part in 0..=40 {
+            let cut = first + (last + 1 - first) * part / 40;
+            let mut bytes = after[..cut].to_vec();
+            bytes.extend((cut..after.len()).map(|place| byte(&before, place)));
+            let copy = Room::new();
+            fs::create_dir_all(copy.paths.usage()).expect("made");
+            for entry in fs::read_dir(room.paths.usage()).expect("read") {
+                let entry = entry.expect("an entry");
+                if entry.file_type().expect("a kind").is_file() && entry.path() != db {
+                    let to = copy.paths.usage().join(entry.file_name());
+                    fs::copy(entry.path(), to).expect("copied");
+                }
+            }
+            fs::write(copy.paths.usage().join("db"), bytes).expect("written");
+            let (store, found) = copy.open_all(NOW + 3_600);
+            assert_eq!(found.len() as u64, u64::from(KEYS), "cut at {cut}");
+            for stored in found {
+                let totals = store.totals(stored.id).expect("read").get(Outcome::Valid);
+                let is_new = totals == 2;
+                let series = store.series(stored.id, at(0), at(NOW + 3_601));
+                let series = series.expect("read").into_iter();
+                let valid = series.map(|bucket| bucket.counts.get(Outcome::Valid));
+                let expected: &[u64] = if is_new { &[1, 1] } else { &[1] };
+                assert_eq!(valid.collect::<Vec<_>>(), expected, "cut at {cut}");
+                let seconds = if is_new { NOW + 3_600 } else { NOW };
+                assert_eq!(stored.last.map(|last| last.at), Some(at(seconds)));
+                seen[usize::from(is_new)] += 1;
+            }
+        }
+        assert!(seen.iter().all(|seen| *seen > 0), "{seen:?}");
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Write {
+            first: u32,
+            apart: u32,
+            keys: u32,
+            hour: i64,
+        },
+        Forget(u32),
+        Fold,
+        Reopen,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let write = (0..400_u32, 1..9_u32, 1..150_u32, 0..6_i64);
+        let write = write.prop_map(|(first, apart, keys, hour)| Step::Write {
+            first,
+            apart,
+            keys,
+            hour,
+        });
+        let step = prop_oneof![
+            8 => write,
+            4 => (0..400_u32).prop_map(Step::Forget),
+            1 => Just(Step::Fold),
+            1 => Just(Step::Reopen),
+        ];
+        proptest::collection::vec(step, 1..30)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Goal: however keys come, go and lie together, what is told is what was counted.
+        #[test]
+        fn any_sequence_tells_what_a_plain_map_would(steps in steps()) {
+            let room = Room::new();
+            let mut store = room.open();
+            let db = room.paths.usage().join("db");
+            // By key: the last use, and how often in each hour.
+            let mut plain: BTreeMap<u32, (i64, BTreeMap<i64, u64>)> = BTreeMap::new();
+            for step in steps {
+                match step {
+                    Step::Write { first, apart, keys, hour } => {
+                        let numbers = (0..keys).map(|index| first + index * apart);
+                        let seconds = NOW + hour * 3_600;
+                        let changes: Vec<_> =
+                            numbers.clone().map(|number| change(number, seconds)).collect();
+                        store.write(&changes, &SystemRandom::new()).expect("written");
+                        for number in numbers {
+                            let (last, hours) = plain.entry(number).or_default();
+                            *last = seconds;
+                            *hours.entry(hour).or_default() += 1;
+                        }
+                    }
+                    Step::Forget(number) => {
+                        store.forget(id(number), at(NOW + 6 * 3_600)).expect("forgotten");
+                        plain.remove(&number);
+                    }
+                    Step::Fold => store.fold(at(NOW + 6 * 3_600)).expect("folded"),
+                    Step::Reopen => {
+                        store.flush().expect("flushed");
+                        drop(store);
+                        wait_until_released(&db).expect("released");
+                        store = room.open();
+                    }
+                }
+            }
+            let mut last_uses: BTreeMap<CredentialId, Option<Timestamp>> = BTreeMap::new();
+            store
+                .load(&mut |stored| {
+                    last_uses.insert(stored.id, stored.last.map(|last| last.at));
+                })
+                .expect("read");
+            let expected = plain.iter().map(|(number, (last, _))| (id(*number), Some(at(*last))));
+            prop_assert_eq!(last_uses, expected.collect());
+            for (number, (_, hours)) in plain {
+                let series = store.series(id(number), at(0), at(NOW + 6 * 3_600)).expect("read");
+                let counts = series.iter().map(|bucket| bucket.counts.get(Outcome::Valid));
+                prop_assert_eq!(counts.collect::<Vec<_>>(), hours.values().copied().collect::<Vec<_>>());
+                let totals = store.totals(id(number)).expect("read").get(Outcome::Valid);
+                prop_assert_eq!(totals, hours.values().sum::<u64>());
+            }
+        }
     }
 
     #[test]

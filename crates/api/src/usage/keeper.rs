@@ -1,8 +1,8 @@
 //! The thread that brings what was counted to the disk, and keeps what lies there within bounds.
 //!
-//! A death loses what was counted since the last flush: two seconds, and a moment; ten and the time it takes
-//! to write where a hundred thousand keys are used at once, because writing them must not take the core from
-//! those who verify. Nothing waits for this thread, and nothing stops when its disk does.
+//! A death loses what was counted since the last flush: two seconds, and a moment, also where a hundred
+//! thousand keys are in use. Where writing takes longer than a tenth of a second, as it does when all of them are
+//! used for the first time, it is more, and ten at the most: it must not take the core from those who verify. Nothing waits for this thread, and nothing stops when its disk does.
 
 use std::io;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ const FLUSHES_A_FOLD: u32 = 150;
 /// After how many folds it is looked which keys are long gone: some hours.
 const FOLDS_A_SWEEP: u32 = 48;
 /// How many keys are written before others may read in between.
-const KEYS_A_WRITE: usize = 256;
+const KEYS_A_WRITE: usize = 1_024;
 
 /// How long the counts of a key are kept after it was revoked, in seconds: 90 days.
 const GONE_KEPT_SECONDS: u64 = 90 * 86_400;
@@ -143,21 +143,26 @@ impl Keeping {
     }
 
     fn write(&mut self) {
+        let listed = self.parts.usage.take_listed();
+        if listed.is_empty() {
+            return;
+        }
         self.with_store(|keeping, store| {
-            let _writing = keeping.parts.usage.writing.lock();
-            let mut changes = keeping.parts.usage.take_changes();
-            for some in changes.chunks_mut(KEYS_A_WRITE) {
-                keeping.name_persons(some);
-                store.write(some, &keeping.parts.rng)?;
-            }
-            if changes.is_empty() {
-                return Ok(());
+            let usage = &keeping.parts.usage;
+            for some in listed.chunks(KEYS_A_WRITE) {
+                // Held from memory to disk, and not longer: others read in between.
+                let _writing = usage.writing.lock();
+                let mut changes = usage.take_changes(some);
+                keeping.name_persons(&mut changes);
+                store.write(&changes, &keeping.parts.rng)?;
             }
             store.flush()
         });
         if self.failed || self.parts.usage.store().is_none() {
             // Nothing will be written, so nothing may gather.
-            drop(self.parts.usage.take_changes());
+            for some in listed.chunks(KEYS_A_WRITE) {
+                drop(self.parts.usage.take_changes(some));
+            }
         }
     }
 
