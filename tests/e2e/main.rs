@@ -66,6 +66,7 @@ mod v1 {
         mod usage;
         mod verify;
     }
+    mod log;
     mod me;
     mod orgs {
         mod credits;
