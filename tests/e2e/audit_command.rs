@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout};
 
+use keyledger_tests::credential::id_of;
 use keyledger_tests::{Launch, OWNER_ORG, Program};
 use serde_json::{Value, json};
 
@@ -109,7 +110,14 @@ fn a_server_and_the_folder_that_it_leaves_tell_the_same() {
     hostile(&world);
     let service = world.service();
     let target = format!("service:{}", service.string("id"));
-    let questions: [&[&str]; 12] = [
+    let key = auditor(&world);
+    let shown = make_key(&world.owner(), &json!({ "handle": unique("shows") })).string("token");
+    make_key(
+        &world.with_key(&shown),
+        &json!({ "handle": unique("by-key") }),
+    );
+    let credential = id_of(&shown).to_owned();
+    let questions: [&[&str]; 14] = [
         &["export", "--after", "0"],
         &["list", "--limit", "3"],
         &["list", "--type", "ServiceCreated", "--format", "table"],
@@ -122,8 +130,9 @@ fn a_server_and_the_folder_that_it_leaves_tell_the_same() {
         &["export", "--format", "csv", "--type", "UserKeyCreated"],
         &["export", "--format", "ocsf"],
         &["export", "--until", "2099-01-01T00:00:00Z"],
+        &["list", "--credential", &credential],
+        &["list", "--source", "127.0.0.1", "--type", "User*"],
     ];
-    let key = auditor(&world);
     let ask = |words: &&[&str]| at_server(&world, &key, words).run().ok();
     let told: Vec<String> = questions.iter().map(ask).collect();
     world.server_mut().stop();
@@ -142,6 +151,13 @@ fn a_server_and_the_folder_that_it_leaves_tell_the_same() {
     assert_eq!(lines(&told[3]).len(), 1);
     assert_eq!(lines(&told[7])[0], events[0]);
     assert_eq!(told[6].lines().count(), 1, "a header and nothing else");
+    assert!(!told[12].is_empty() && !told[13].is_empty());
+    for event in lines(&told[12]) {
+        assert_eq!(event["credential"], *credential);
+    }
+    for event in lines(&told[13]) {
+        assert_eq!(event["source"], "127.0.0.1");
+    }
     world.server().assert_ledger_verifies();
     world.server_mut().start_again();
     assert_eq!(world.owner().get("/v1/me").status(), 200);
@@ -395,6 +411,8 @@ fn a_position_or_filter_that_cannot_be_says_so() {
     assert!(said.contains("no event at position 999999999"), "{said}");
     let said = at_server(world(), &key, &["list", "--type", "Nothing"]);
     assert!(said.run().failed(1).contains("type"));
+    let said = at_server(world(), &key, &["list", "--source", "nowhere"]);
+    assert!(said.run().failed(1).contains("source"));
     at_server(world(), &key, &["list", "--limit", "0"])
         .run()
         .failed(2);

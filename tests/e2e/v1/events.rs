@@ -207,30 +207,47 @@ fn n121_another_organisations_events_are_not_there() {
     }
 }
 
+/// The paths of the definition under which the log is, with what stands in their places.
+fn paths_of_the_log(at: u64) -> Vec<String> {
+    let spec = world().anonymous().get("/openapi.json").expect(200).json();
+    let paths = spec["paths"].as_object().expect("paths");
+    let of_log = paths.keys().filter(|path| {
+        let mut parts = path.trim_start_matches("/v1/").split('/');
+        matches!(parts.next(), Some("events" | "log"))
+    });
+    let filled = of_log.map(|path| {
+        path.replace("{position}", &at.to_string())
+            .replace("{level}", "0")
+            .replace("{index}", "000.p/1")
+    });
+    filled.collect()
+}
+
 #[test]
-fn n122_nobody_edits_or_deletes_one() {
-    let at = position(&items(&world().owner().get("/v1/events?limit=1").expect(200))[0]);
-    let before = world()
-        .owner()
-        .get(&format!("/v1/events/{at}"))
-        .expect(200)
-        .json();
-    for method in ["DELETE", "PUT", "PATCH", "POST"] {
-        for path in ["/v1/events".to_owned(), format!("/v1/events/{at}")] {
-            world()
-                .owner()
-                .any(method, &path, Some(&json!({})))
-                .expect_one_of(&[404, 405]);
+fn n122_no_route_edits_or_deletes_one_not_even_for_an_owner() {
+    let owner = world().owner();
+    let at = position(&items(&owner.get("/v1/events?limit=1").expect(200))[0]);
+    let event = format!("/v1/events/{at}");
+    let before = owner.get(&event).expect(200).json();
+    let record = owner.get(&format!("{event}/record")).expect(200);
+    let paths = paths_of_the_log(at);
+    assert!(paths.len() >= 9, "{paths:?}");
+    for path in &paths {
+        assert!(!path.contains('{'), "{path} has a place that is not filled");
+        for method in ["DELETE", "PUT", "PATCH", "POST"] {
+            let refused = owner.any(method, path, Some(&json!({}))).expect(405);
+            let allowed = refused.header("allow").expect("what is allowed");
+            assert!(
+                allowed
+                    .split(", ")
+                    .all(|method| ["GET", "HEAD", "OPTIONS"].contains(&method)),
+                "{path}: {allowed}"
+            );
         }
     }
-    assert_eq!(
-        world()
-            .owner()
-            .get(&format!("/v1/events/{at}"))
-            .expect(200)
-            .json(),
-        before
-    );
+    assert_eq!(owner.get(&event).expect(200).json(), before);
+    let after = owner.get(&format!("{event}/record")).expect(200);
+    assert_eq!(after.bytes(), record.bytes());
 }
 
 #[test]

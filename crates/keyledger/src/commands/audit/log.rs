@@ -60,9 +60,18 @@ pub(crate) struct Which {
     /// What it is about, as an event tells it.
     #[arg(long)]
     target: Option<String>,
-    /// The type of the event.
-    #[arg(long, help = "The type of the event, such as ServiceCreated")]
+    /// The public id of the credential that was shown.
+    #[arg(long, value_name = "ID")]
+    credential: Option<String>,
+    /// The type of the event, or the beginning of several.
+    #[arg(
+        long,
+        help = "The type of the event, such as ServiceCreated, or of several: 'Service*'"
+    )]
     r#type: Option<String>,
+    /// The address that it came from.
+    #[arg(long, value_name = "ADDRESS")]
+    source: Option<String>,
     /// The slug of one organisation.
     #[arg(long)]
     organization: Option<String>,
@@ -93,7 +102,9 @@ impl Query {
         [
             ("actor", &which.actor),
             ("target", &which.target),
+            ("credential", &which.credential),
             ("type", &which.r#type),
+            ("source", &which.source),
             ("organization", &which.organization),
             ("since", &when.since),
             ("until", &when.until),
