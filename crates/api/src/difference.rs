@@ -1,7 +1,7 @@
 //! What changed in an organisation between two moments: what came, what went, and of what stayed each field
 //! before and after.
 //!
-//! Compared are the states, not the records in between: what was made and deleted again in the meantime is in
+//! The states are compared, not the records in between: what was made and deleted again in the meantime is in
 //! the audit log and not here.
 
 use std::borrow::Cow;

@@ -119,7 +119,7 @@ impl Outside {
         drop(stops);
         for thread in threads {
             if thread.join().is_err() {
-                tracing::warn!("a thread that tells of checkpoints had broken");
+                tracing::warn!("a thread that delivers checkpoints panicked");
             }
         }
     }

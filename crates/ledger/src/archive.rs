@@ -37,7 +37,7 @@ pub enum ArchiveError {
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// The checkpoint that the folder keeps.
-    #[error("the checkpoint that the folder keeps is none of this log")]
+    #[error("the checkpoint in the folder is not signed by this log's key")]
     Checkpoint(#[from] NotACheckpoint),
     /// The hashes that must stand for the records are not those that were signed.
     #[error(

@@ -50,7 +50,7 @@ pub enum BackupError {
     Read(#[from] ReadError),
     /// The first records were moved away.
     #[error(
-        "the records up to {0} were archived: move their segments back, or keep them beside the folder's own copy"
+        "the records up to {0} were archived: move their segments back, or keep a copy of the whole folder and of these segments instead"
     )]
     Archived(Position),
     /// A file of the folder cannot be read.
@@ -73,7 +73,7 @@ pub enum RestoreError {
     #[error("the backup cannot be read")]
     Read(#[from] io::Error),
     /// It is something else, or of a newer version.
-    #[error("this is no backup of this version")]
+    #[error("this is not a Keyledger backup, or a newer version wrote it")]
     NotABackup,
     /// It was cut off or changed.
     #[error("the backup is damaged at or behind record {position}; take another one")]

@@ -5,7 +5,7 @@
 //! — <name> base64(key id 4 | seconds since 1970, 8, big-endian | signature 64)
 //! ```
 //!
-//! Signed is `cosignature/v1`, a line `time <seconds>`, and the note's text. A key's id is
+//! The signature covers `cosignature/v1`, a line `time <seconds>`, and the note's text. A key's id is
 //! `SHA-256(name | LF | 0x04 | public key)[:4]`.
 
 use core::fmt;

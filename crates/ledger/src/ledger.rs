@@ -119,7 +119,7 @@ pub enum OpenError {
     #[error(transparent)]
     Persons(#[from] PersonKeyError),
     /// The system gave no file length or no thread.
-    #[error("the ledger in {} could not be put to work", path.display())]
+    #[error("the ledger in {} could not be started", path.display())]
     System {
         /// The data folder.
         path: PathBuf,
@@ -510,7 +510,7 @@ impl Opened {
         self.snapshot
     }
 
-    /// Writes a backup of all records. What is left of credits is not in it: the server alone knows that.
+    /// Writes a backup of all records, and of the credits that are left, which the server alone knows.
     ///
     /// # Errors
     /// See [`BackupError`].

@@ -1,8 +1,8 @@
 //! The appended log of Keyledger.
 //!
 //! Two floors. The storage floor, from the disk upwards, gives a [`store`](store::AppendStore) of
-//! records that is durable when it says so; everything above it knows nothing of sled. On it stand
-//! the stored form of a [`record`], the [`committer`] that alone appends, and [`Ledger::open`](ledger::Ledger::open),
+//! records that is durable when it says so; above it only what opens, publishes and backs up a ledger knows
+//! of sled. On it stand the stored form of a [`record`], the [`committer`] that alone appends, and [`Ledger::open`](ledger::Ledger::open),
 //! which replays what is there into the state.
 
 pub mod clock;

@@ -66,7 +66,7 @@ pub enum RebuildError {
         expected: Hash,
     },
     /// The checkpoint is none of this log.
-    #[error("the checkpoint that the folder keeps is none of this log")]
+    #[error("the checkpoint in the folder is not signed by this log's key")]
     Checkpoint(#[from] NotACheckpoint),
     /// A file cannot be read or copied.
     #[error("{} cannot be read or copied", path.display())]

@@ -89,7 +89,7 @@ pub enum DamageFound {
         expected: Hash,
     },
     /// The checkpoint that the folder keeps is none of this log.
-    #[error("the checkpoint that the folder keeps is none of this log")]
+    #[error("the checkpoint in the folder is not signed by this log's key")]
     Checkpoint(#[from] NotACheckpoint),
     /// The hashes of the tree are not those of the records. The next start writes them again.
     #[error(

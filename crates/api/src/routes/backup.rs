@@ -51,7 +51,7 @@ pub async fn back_up(app: web::Data<App>, caller: Caller) -> Result<HttpResponse
     let published = app.log().published_with(app.reader().last()).await?;
     let credits = app.credits_rows().ok_or_else(|| {
         Problem::unavailable(
-            "What is left of credits is not known, so nothing can be backed up; see the log.",
+            "The credit balances cannot be read, so no backup is made; the server's log says why.",
         )
     })?;
     let source = app.backups().clone();

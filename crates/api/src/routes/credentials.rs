@@ -235,8 +235,8 @@ pub fn find<'d>(directory: &'d Directory, named: &str) -> Option<&'d ApiKey> {
 /// What a credential can do, now or at an earlier moment: whether it was good, in which organisations and
 /// for what, and why not.
 ///
-/// It is told to those who read the audit log of an organisation in which its holder was, of this
-/// organisation. From where it was used, and how often, is told elsewhere.
+/// Auditors of an organisation see what the credential could do there. From where it was used, and how often,
+/// is told elsewhere.
 ///
 /// # Errors
 /// 401, 403 without audit:read, 404 for one that is not there or was not yet, 410, 422.
@@ -248,7 +248,7 @@ pub fn find<'d>(directory: &'d Directory, named: &str) -> Option<&'d ApiKey> {
         (status = 403, body = ProblemBody, description = "The caller lacks audit:read."),
         (status = 404, body = ProblemBody, description = "There was no such credential in an organisation of the caller's."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
-        (status = 422, body = ProblemBody, description = "The moment is none, or to come.")))]
+        (status = 422, body = ProblemBody, description = "`at` is not a valid moment, or lies in the future.")))]
 pub async fn read_credential(
     app: web::Data<App>,
     caller: Caller,

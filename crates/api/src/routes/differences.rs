@@ -57,7 +57,7 @@ pub struct DifferencesView {
         (status = 403, body = ProblemBody, description = "The caller lacks audit:read."),
         (status = 404, body = ProblemBody, description = "No such organisation."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
-        (status = 422, body = ProblemBody, description = "A moment is none, to come, or after the other.")))]
+        (status = 422, body = ProblemBody, description = "`from` or `to` is not a valid moment or lies in the future, or `to` precedes `from`.")))]
 pub async fn list_differences(
     app: web::Data<App>,
     caller: Caller,

@@ -169,7 +169,7 @@ impl Log {
         let target = directory.target_of(&record.event);
         let slug = self.org_of(record).map(|(_, slug)| slug.clone());
         let mut view = EventView::of(record, target, slug)?;
-        view.tell_names(&directory, &self.authority, record.origin.actor, target);
+        view.tell_names(&directory, &self.authority, record, target);
         view.tell_changes(changes);
         if !view::tells_origin(&directory, &self.authority, record) {
             view.withhold_origin();
@@ -237,7 +237,7 @@ pub(super) async fn read_records<T: Send + 'static>(
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks audit:read."),
         (status = 404, body = ProblemBody, description = "No such organisation."),
-        (status = 422, body = ProblemBody, description = "A filter is not right.")))]
+        (status = 422, body = ProblemBody, description = "A filter is invalid; `fields` says which.")))]
 pub async fn list_events(
     app: web::Data<App>,
     caller: Caller,

@@ -252,7 +252,7 @@ pub async fn create_service(
         (status = 403, body = ProblemBody, description = "The caller lacks services:read."),
         (status = 404, body = ProblemBody, description = "No such organisation or service."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
-        (status = 422, body = ProblemBody, description = "The moment is none, or to come.")))]
+        (status = 422, body = ProblemBody, description = "`at` is not a valid moment, or lies in the future.")))]
 pub async fn read_service(
     app: web::Data<App>,
     caller: Caller,

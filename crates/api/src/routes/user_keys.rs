@@ -243,7 +243,7 @@ pub async fn list_user_keys(
         (status = 403, body = ProblemBody, description = "The caller is no user, or lacks keys:read."),
         (status = 404, body = ProblemBody, description = "No such key."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
-        (status = 422, body = ProblemBody, description = "The moment is none, or to come.")))]
+        (status = 422, body = ProblemBody, description = "`at` is not a valid moment, or lies in the future.")))]
 pub async fn read_user_key(
     app: web::Data<App>,
     caller: Caller,

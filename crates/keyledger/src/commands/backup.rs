@@ -83,9 +83,7 @@ enum BackupFailure {
         "a server has this folder; name it with --url, and a key of an owner of its first organisation"
     )]
     HeldByServer,
-    #[error(
-        "what is left of credits is not known, so nothing is backed up; the server's log says why"
-    )]
+    #[error("the credit balances cannot be read, so no backup was made; the server's log says why")]
     NoCredits,
 }
 

@@ -271,6 +271,10 @@ fn changes_say_what_was_before_and_names_say_who() {
     );
     assert_eq!(event["target_name"], "Crawler");
     assert!(event["actor_name"].is_string());
+    boss_key
+        .post(&format!("{base}/teams"), &json!({ "name": "Night shift" }))
+        .expect(201);
+    assert_eq!(last("type=TeamCreated")["target_name"], "Night shift");
 
     let person = world().person_in(&org, &boss_key, "member");
     let member = format!("{base}/members/{}", person.slug());

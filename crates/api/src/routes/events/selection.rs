@@ -88,7 +88,7 @@ impl Selection {
             is_told: &|_| true,
         };
         let mut view = EventView::of(record, target, slug)?;
-        view.tell_names(directory, &Authority::SYSTEM, record.origin.actor, target);
+        view.tell_names(directory, &Authority::SYSTEM, record, target);
         view.tell_changes(trail.changes(record)?);
         Ok(Some(view))
     }

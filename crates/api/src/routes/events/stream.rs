@@ -331,7 +331,7 @@ impl Stream for Telling {
         (status = 403, body = ProblemBody, description = "The caller lacks audit:read."),
         (status = 404, body = ProblemBody, description = "No such organisation."),
         (status = 410, body = ProblemBody, description = "What comes next was archived."),
-        (status = 422, body = ProblemBody, description = "A filter is not right."),
+        (status = 422, body = ProblemBody, description = "A filter is invalid; `fields` says which."),
         (status = 503, body = ProblemBody, description = "Too many follow.")))]
 pub async fn stream_events(
     app: web::Data<App>,

@@ -28,7 +28,7 @@ pub struct EventView {
     /// When it was decided.
     #[schema(value_type = String, format = DateTime)]
     time: Timestamp,
-    /// Who did it: `user:`, `service:` or `entitlement:` and an id, or `system`.
+    /// Who did it: `user:`, `service:`, `entitlement:` or `client:` and an id, or `system`.
     #[schema(example = "user:0b6f0f0e-6a3c-4c1d-9d52-0c8a7f4f5a10")]
     actor: String,
     /// What they are called now; `erased` once they were, `null` if they are gone or not the caller's to see.
@@ -111,10 +111,10 @@ impl EventView {
         &mut self,
         directory: &Directory,
         authority: &Authority,
-        actor: Actor,
+        record: &Record,
         target: Target,
     ) {
-        let actor = match actor {
+        let actor = match record.origin.actor {
             Actor::System => None,
             Actor::User(id) => Some(Target::User(id)),
             Actor::Service(id) => Some(Target::Service(id)),
@@ -123,7 +123,7 @@ impl EventView {
         };
         let name = |target: Target| {
             let told = sees(directory, authority, target);
-            told.then(|| name_of(directory, target)).flatten()
+            told.then(|| name_of(directory, record, target)).flatten()
         };
         self.actor_name = actor.and_then(name);
         self.target_name = name(target);
@@ -141,8 +141,8 @@ impl EventView {
     }
 }
 
-/// What something is called now.
-fn name_of(directory: &Directory, target: Target) -> Option<String> {
+/// What something that a record is about is called now.
+fn name_of(directory: &Directory, record: &Record, target: Target) -> Option<String> {
     match target {
         Target::Organization(id) => directory.org(id).map(|org| org.name.to_string()),
         Target::User(id) => directory.user(id).map(|user| told(&user.name)),
@@ -159,8 +159,12 @@ fn name_of(directory: &Directory, target: Target) -> Option<String> {
         Target::Client(id) => directory
             .client(id)
             .map(|client| client.settings.name.to_string()),
-        Target::Team(_)
-        | Target::Invitation(_)
+        Target::Team(id) => {
+            let mut orgs = record.organizations.iter().copied();
+            let team = orgs.find_map(|org| directory.org(org)?.team(id));
+            team.map(|team| team.name.to_string())
+        }
+        Target::Invitation(_)
         | Target::Session(_)
         | Target::Revocation(_)
         | Target::SigningKey(_)

@@ -81,7 +81,7 @@ fn of_server(remote: &Remote, diff: &Diff) -> Result<(Vec<Line>, bool), Box<dyn 
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || c == '-')
     {
-        return Err("--organization is no slug".into());
+        return Err("--organization must be a slug, such as acme".into());
     }
     let mut asked = vec![("from", diff.from.to_string())];
     asked.extend(diff.to.map(|to| ("to", to.to_string())));

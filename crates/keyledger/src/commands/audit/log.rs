@@ -38,7 +38,7 @@ pub(crate) struct Place {
     /// A file that holds the key, readable by you alone.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// A PEM file of who vouches for the server, in place of whom this machine trusts.
+    /// CA certificates (PEM) to trust in place of this machine's.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
