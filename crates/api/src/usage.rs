@@ -314,14 +314,16 @@ impl KeyUse {
         key
     }
 
-    fn change(&mut self) -> UseChange {
-        self.is_listed = false;
+    /// What has to be written; what describes it if `describes` says so.
+    fn change(&mut self, describes: bool) -> UseChange {
         let pending = self.take_pending();
-        let is_stored = core::mem::replace(&mut self.is_stored, true);
+        let is_told = describes && !self.is_stored;
+        self.is_stored |= describes;
+        self.is_listed = !self.is_stored;
         UseChange {
             id: self.id,
             last_at: self.last_at,
-            described: (!is_stored).then(|| UseDescription {
+            described: is_told.then(|| UseDescription {
                 source: self.source(),
                 client: self.client(),
                 scopes: self.scopes(),
@@ -548,20 +550,26 @@ impl Usage {
             listed.append(&mut shard.lock().changed);
         }
         listed.sort_unstable();
+        listed.dedup();
         listed
     }
 
     /// What has to be written of these keys. All changes at once would be as large as what is known of the keys.
-    fn take_changes(&self, listed: &[CredentialId]) -> Vec<UseChange> {
+    /// Keys stay listed of which there is more to tell than numbers, unless `describes` says that it is told.
+    fn take_changes(&self, listed: &[CredentialId], describes: bool) -> Vec<UseChange> {
         let change = |id: &CredentialId| {
             let mut shard = self.shard(*id).lock();
             // One that was forgotten meanwhile, and is known again, may be listed twice.
             let key = shard.keys.get_mut(*id).filter(|key| key.is_listed)?;
-            let mut change = key.change();
+            let mut change = key.change(describes);
+            if key.is_listed {
+                shard.changed.push(*id);
+            }
             if let Some(rolled) = shard.rolled.remove(id) {
                 change.counted.extend(rolled);
             }
-            Some(change)
+            let has_any = change.described.is_some() || !change.counted.is_empty();
+            has_any.then_some(change)
         };
         listed.iter().filter_map(change).collect()
     }
@@ -795,7 +803,7 @@ mod tests {
         let paths = Paths::new(&root);
         let usage = Usage::open(&paths, &key_file, &persons, at(10)).expect("it opens");
         record(&usage, &showing(key(1), 20, Outcome::Valid));
-        let changes = usage.take_changes(&usage.take_listed());
+        let changes = usage.take_changes(&usage.take_listed(), true);
         let store = usage.store().expect("a store");
         store.write(&changes, &rng).expect("written");
         drop(usage);
@@ -824,7 +832,7 @@ mod tests {
         let usage = Usage::in_memory(Timestamp::default());
         let is_told = |showing: &Showing<'_>| {
             record(&usage, showing);
-            let changes = usage.take_changes(&usage.take_listed());
+            let changes = usage.take_changes(&usage.take_listed(), true);
             assert_eq!(changes.len(), 1);
             assert_eq!(changes[0].last_at, Some(showing.at));
             assert_eq!(changes[0].counted.len(), 1);
@@ -868,7 +876,7 @@ mod tests {
             assert!(!is_told(&other));
         }
         usage.forget_sources(|_| true);
-        let changes = usage.take_changes(&usage.take_listed());
+        let changes = usage.take_changes(&usage.take_listed(), true);
         let described = changes[0].described.as_ref().expect("told");
         assert_eq!((described.source, &described.client), (None, &None));
         usage.forget_sources(|_| true);
@@ -891,13 +899,13 @@ mod tests {
         show(1, 3_700);
         let listed = usage.take_listed();
         assert_eq!(listed, [key(1), key(2)]);
-        let first = usage.take_changes(&listed[..1]);
+        let first = usage.take_changes(&listed[..1], true);
         assert_eq!(valid(&first[0].counted), [(0, 1), (1, 1)]);
         assert_eq!(usage.pending(key(1)), []);
         // Used once more before its turn comes.
         show(2, 20);
         assert_eq!(valid(&usage.pending(key(2))), [(0, 2)]);
-        let second = usage.take_changes(&listed[1..]);
+        let second = usage.take_changes(&listed[1..], true);
         assert_eq!(valid(&second[0].counted), [(0, 2)]);
         assert!(usage.take_listed().is_empty());
         // Forgotten, and used again.
@@ -905,9 +913,30 @@ mod tests {
         usage.forget(key(1));
         show(1, 3_800);
         let listed = usage.take_listed();
-        let changes = usage.take_changes(&listed);
+        let changes = usage.take_changes(&listed, true);
         assert_eq!(changes.len(), 1);
         assert_eq!(valid(&changes[0].counted), [(1, 1)]);
+    }
+
+    /// Goal: where much is to be described it waits for its turn; what is counted does not.
+    #[test]
+    fn what_describes_a_key_may_be_told_later_than_its_numbers() {
+        let usage = Usage::in_memory(Timestamp::default());
+        let taken = |describes| {
+            let changes = usage.take_changes(&usage.take_listed(), describes);
+            let of = |change: &UseChange| (change.counted.len(), change.described.is_some());
+            changes.iter().map(of).collect::<Vec<_>>()
+        };
+        record(&usage, &showing(key(1), 1, Outcome::Valid));
+        assert_eq!(taken(false), [(1, false)]);
+        assert_eq!(taken(false), []);
+        record(&usage, &showing(key(1), 2, Outcome::Valid));
+        assert_eq!(taken(false), [(1, false)]);
+        assert_eq!(taken(true), [(0, true)]);
+        assert_eq!(taken(true), []);
+        record(&usage, &showing(key(1), 3, Outcome::Valid));
+        assert_eq!(taken(false), [(1, false)]);
+        assert!(usage.take_listed().is_empty());
     }
 
     #[test]

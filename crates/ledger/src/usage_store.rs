@@ -952,6 +952,35 @@ mod tests {
         assert_eq!(store.totals(id(1)).expect("read").get(Outcome::Valid), 2);
     }
 
+    /// Goal: numbers are told without what describes the key, which may come later.
+    #[test]
+    fn a_key_that_is_not_described_yet_is_known() {
+        let room = Room::new();
+        let store = room.open();
+        for number in 1..=5 {
+            let change = change(number, NOW);
+            let described = change.described.filter(|_| number % 2 == 0);
+            write(
+                &store,
+                UseChange {
+                    described,
+                    ..change
+                },
+            );
+        }
+        let mut found = Vec::new();
+        let loaded = store.load(&mut |stored| found.push(stored));
+        loaded.expect("read");
+        let ids = found.iter().map(|stored| stored.id);
+        assert_eq!(ids.collect::<Vec<_>>(), [1, 2, 3, 4, 5].map(id));
+        for (stored, is_described) in found.into_iter().zip([false, true].into_iter().cycle()) {
+            let last = stored.last.expect("a use");
+            assert_eq!(last.at, at(NOW));
+            assert_eq!(last.source.is_some(), is_described);
+            assert_eq!(stored.scopes == some_scopes(), is_described);
+        }
+    }
+
     #[test]
     fn a_row_of_revision_1_is_read_and_becomes_one_of_revision_2() {
         let room = Room::new();

@@ -1,8 +1,9 @@
 //! The thread that brings what was counted to the disk, and keeps what lies there within bounds.
 //!
 //! A death loses what was counted since the last flush: two seconds, and a moment, also where a hundred
-//! thousand keys are in use. Where writing takes longer than a tenth of a second, as it does when all of them are
-//! used for the first time, it is more, and ten at the most: it must not take the core from those who verify. Nothing waits for this thread, and nothing stops when its disk does.
+//! thousand keys are in use, and ten at the most where writing takes long: it must not take the core from those
+//! who verify. What describes a use, which is its source, its client and its scopes, waits longer where that
+//! changed of more than two thousand keys a second. Nothing waits for this thread, and nothing stops when its disk does.
 
 use std::io;
 use std::sync::Arc;
@@ -34,6 +35,9 @@ const FLUSHES_A_FOLD: u32 = 150;
 const FOLDS_A_SWEEP: u32 = 48;
 /// How many keys are written before others may read in between.
 const KEYS_A_WRITE: usize = 1_024;
+/// After how many keys that were described the others of a flush wait for the next: each is sealed and has a row of
+/// its own, some ten microseconds, and a hundred thousand may be used for the first time at once.
+const DESCRIBED_A_FLUSH: usize = 4_096;
 
 /// How long the counts of a key are kept after it was revoked, in seconds: 90 days.
 const GONE_KEPT_SECONDS: u64 = 90 * 86_400;
@@ -78,6 +82,7 @@ impl UsageKeeper {
                     parts,
                     failed: false,
                     swept: None,
+                    next_described: None,
                 };
                 let mut flushes = 0_u32;
                 let mut pause = FLUSH_PAUSE;
@@ -94,11 +99,16 @@ impl UsageKeeper {
                     let ended = stopped.recv_timeout(pause);
                     runtime.block_on(keeping.tell());
                     let begun = keeping.parts.clock.now();
-                    keeping.write();
-                    pause = pause_after(begun, keeping.parts.clock.now());
-                    if !matches!(ended, Err(RecvTimeoutError::Timeout)) {
+                    let is_last = !matches!(ended, Err(RecvTimeoutError::Timeout));
+                    keeping.write(if is_last {
+                        usize::MAX
+                    } else {
+                        DESCRIBED_A_FLUSH
+                    });
+                    if is_last {
                         return;
                     }
+                    pause = pause_after(begun, keeping.parts.clock.now());
                 }
             })?;
         Ok(Self { stop, thread })
@@ -128,6 +138,8 @@ struct Keeping {
     failed: bool,
     /// The last erasure after which it was looked whose keys are to be forgotten.
     swept: Option<Position>,
+    /// The key that is described first next time, if not all were: each has its turn.
+    next_described: Option<CredentialId>,
 }
 
 impl Keeping {
@@ -142,26 +154,39 @@ impl Keeping {
         }
     }
 
-    fn write(&mut self) {
-        let listed = self.parts.usage.take_listed();
+    /// Writes what was counted, and describes so many keys, or a few more.
+    fn write(&mut self, mut described_left: usize) {
+        let mut listed = self.parts.usage.take_listed();
         if listed.is_empty() {
             return;
         }
+        if let Some(next) = self.next_described.take() {
+            let before = listed.partition_point(|id| *id < next);
+            listed.rotate_left(before);
+        }
+        let mut next_described = None;
         self.with_store(|keeping, store| {
             let usage = &keeping.parts.usage;
             for some in listed.chunks(KEYS_A_WRITE) {
+                let describes = described_left > 0;
+                if !describes && next_described.is_none() {
+                    next_described = some.first().copied();
+                }
                 // Held from memory to disk, and not longer: others read in between.
                 let _writing = usage.writing.lock();
-                let mut changes = usage.take_changes(some);
+                let mut changes = usage.take_changes(some, describes);
+                let told = changes.iter().filter(|change| change.described.is_some());
+                described_left = described_left.saturating_sub(told.count());
                 keeping.name_persons(&mut changes);
                 store.write(&changes, &keeping.parts.rng)?;
             }
             store.flush()
         });
+        self.next_described = next_described;
         if self.failed || self.parts.usage.store().is_none() {
             // Nothing will be written, so nothing may gather.
             for some in listed.chunks(KEYS_A_WRITE) {
-                drop(self.parts.usage.take_changes(some));
+                drop(self.parts.usage.take_changes(some, true));
             }
         }
     }
