@@ -318,7 +318,8 @@ fn a_reader_has_only_so_many_and_gets_them_back() {
     // Who asks for the list is not in their way.
     boss.get("/v1/events").expect(200);
     open.pop();
-    for _ in 0..100 {
+    // A reader who left is noticed by what cannot be sent any more: at the latest the second heartbeat.
+    for _ in 0..400 {
         if boss.get("/v1/events/stream?seconds=0").status() == 200 {
             return;
         }
