@@ -11,11 +11,9 @@ use std::path::{Path, PathBuf};
 use keyledger_domain::Position;
 use thiserror::Error;
 
-use crate::checkpoint::NotACheckpoint;
 use crate::files;
 use crate::folder::{FolderError, open_without_head};
-use crate::ledger::ORIGIN_DEFAULT;
-use crate::publisher;
+use crate::publisher::{self, KeptCheckpointError};
 use crate::segment::{Segment, SegmentError};
 use crate::segments::{Segments, SegmentsError, stub_of};
 use crate::snapshot::Snapshots;
@@ -37,8 +35,8 @@ pub enum ArchiveError {
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// The checkpoint that the folder keeps.
-    #[error("the checkpoint in the folder is not signed by this log's key")]
-    Checkpoint(#[from] NotACheckpoint),
+    #[error(transparent)]
+    Checkpoint(#[from] KeptCheckpointError),
     /// The hashes that must stand for the records are not those that were signed.
     #[error(
         "the tree's hashes are not those of the last checkpoint; start the server once, which writes them again"
@@ -71,9 +69,7 @@ pub enum ArchiveError {
 pub fn archive(folder: &Path, to: &Path, up_to: Position) -> Result<Vec<PathBuf>, ArchiveError> {
     let (folder, master_key, _) = open_without_head(folder)?;
     let paths = folder.paths();
-    let key = publisher::signer(&master_key, ORIGIN_DEFAULT)
-        .map_err(NotACheckpoint::from)?
-        .verifier();
+    let key = publisher::verifier(&master_key);
     let segments = Segments::open(&paths.segments())?.list();
     let old: Vec<_> = segments
         .iter()
@@ -87,8 +83,7 @@ pub fn archive(folder: &Path, to: &Path, up_to: Position) -> Result<Vec<PathBuf>
         move |source| ArchiveError::Io { path, source }
     };
     // From now on only these hashes stand for the records.
-    let signed = publisher::kept_checkpoint(paths, &key)
-        .map_err(io(&paths.checkpoint()))??
+    let signed = publisher::kept_checkpoint(paths, &key)?
         .filter(|signed| signed.size >= newest.last().get())
         .ok_or(ArchiveError::TreeNotSigned)?;
     if TreeReader::open(&paths.tree())?.root(signed.size)? != signed.root {

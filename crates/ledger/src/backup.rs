@@ -27,7 +27,7 @@ use crate::builder::{BuildError, FolderBuilder};
 use crate::checkpoint::{Checkpoint, NotACheckpoint};
 use crate::credits_store::{self, CreditsRow};
 use crate::key_file::{KeyFileError, MasterKey};
-use crate::ledger::{KeyFile, ORIGIN_DEFAULT};
+use crate::ledger::KeyFile;
 use crate::merkle::{Frontier, Hash, leaf_hash};
 use crate::paths::Paths;
 use crate::publisher::{self, Published};
@@ -284,9 +284,7 @@ impl<R: Read> Reading<R> {
             }
             (None, None) => return Err(RestoreError::KeyFileNeeded),
         };
-        let verifier = publisher::signer(&master_key, ORIGIN_DEFAULT)
-            .map_err(NotACheckpoint::from)?
-            .verifier();
+        let verifier = publisher::verifier(&master_key);
         let signed = Checkpoint::open_of_any_origin(&checkpoint, &verifier)?;
         if signed.size != size {
             return Err(RestoreError::Damaged {

@@ -437,13 +437,8 @@ fn replay_proven(
         snapshots,
         signer,
     } = grounds;
-    let path = paths.checkpoint();
     let kept = publisher::kept_checkpoint(paths, &signer.verifier())
-        .map_err(|source| opening::OpenError::Io {
-            path: path.clone(),
-            source,
-        })?
-        .map_err(|source| opening::OpenError::Checkpoint { path, source })?;
+        .map_err(opening::OpenError::Checkpoint)?;
 
     let reader = unproven.reader();
     let hashes = TreeReader::open(&paths.tree())?;

@@ -22,12 +22,12 @@ use keyledger_domain::Position;
 use thiserror::Error;
 
 use crate::aside;
-use crate::checkpoint::NotACheckpoint;
 use crate::files;
 use crate::head::{Head, HeadError, HeadFile};
 use crate::manifest::{self, FilesChanged};
 use crate::merkle::Hash;
 use crate::paths::Paths;
+use crate::publisher::KeptCheckpointError;
 use crate::segments::{Segments, SegmentsError};
 use crate::sled_store::{SledEngine, SledReader, SledStore, wait_until_released};
 use crate::store::{AppendStore as _, ReadError, ScanError, Store};
@@ -164,14 +164,11 @@ pub enum OpenError {
         /// The root in the checkpoint.
         expected: Hash,
     },
-    /// The checkpoint that was kept is none of this log.
-    #[error("the checkpoint {} was changed or is another log's; restore the data folder from a backup", path.display())]
-    Checkpoint {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: NotACheckpoint,
-    },
+    /// The checkpoint that was kept cannot be read, or is another log's.
+    #[error(
+        "the checkpoint that was signed last cannot be used; restore the data folder from a backup"
+    )]
+    Checkpoint(#[source] KeptCheckpointError),
     /// A record could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),

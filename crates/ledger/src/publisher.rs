@@ -27,6 +27,7 @@ use tokio::sync::{oneshot, watch};
 use crate::checkpoint::{Checkpoint, NotACheckpoint, ProofFile};
 use crate::files;
 use crate::key_file::{MasterKey, Purpose};
+use crate::ledger::ORIGIN_DEFAULT;
 use crate::merkle::proof;
 use crate::merkle::{Frontier, Hash, leaf_hash};
 use crate::note::{NotANote, NoteSigner, VerifierKey};
@@ -90,22 +91,53 @@ pub fn signer(master_key: &MasterKey, origin: &str) -> Result<NoteSigner, NotANo
     NoteSigner::new(origin, &master_key.sub_key(Purpose::LogSigner))
 }
 
+/// The key that verifies the log's checkpoints, whichever name stands in them.
+pub(crate) fn verifier(master_key: &MasterKey) -> VerifierKey {
+    signer(master_key, ORIGIN_DEFAULT)
+        .expect("this name is one")
+        .verifier()
+}
+
+/// Why the checkpoint that a folder keeps is not known.
+#[derive(Debug, Error)]
+pub enum KeptCheckpointError {
+    /// It is there, and cannot be read.
+    #[error("the checkpoint {} cannot be read", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It was changed, or another log signed it.
+    #[error("the checkpoint {} was changed or is another log's", path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: NotACheckpoint,
+    },
+}
+
 /// The last checkpoint that a folder keeps, if there is one, under whichever name.
 ///
 /// # Errors
-/// If it cannot be read, or the key has not signed it.
+/// See [`KeptCheckpointError`].
 pub(crate) fn kept_checkpoint(
     paths: &Paths,
     key: &VerifierKey,
-) -> io::Result<Result<Option<Checkpoint>, NotACheckpoint>> {
-    match fs::read(paths.checkpoint()) {
-        Ok(bytes) => Ok(str::from_utf8(&bytes)
-            .map_err(|_| NotACheckpoint::Text)
-            .and_then(|note| Checkpoint::open_of_any_origin(note, key))
-            .map(Some)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Ok(None)),
-        Err(error) => Err(error),
-    }
+) -> Result<Option<Checkpoint>, KeptCheckpointError> {
+    let path = paths.checkpoint();
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(KeptCheckpointError::Io { path, source }),
+    };
+    str::from_utf8(&bytes)
+        .map_err(|_| NotACheckpoint::Text)
+        .and_then(|note| Checkpoint::open_of_any_origin(note, key))
+        .map(Some)
+        .map_err(|source| KeptCheckpointError::NotOurs { path, source })
 }
 
 /// What a publisher is made of.

@@ -196,7 +196,7 @@ fn pass<S: ReadStore>(
     if known < archived {
         return Err(ReplayError::Archived {
             position: archived,
-            folder: source.path.to_owned(),
+            folder: source.store.segments().to_owned(),
         });
     }
     let mut frontier = Frontier::new();

@@ -361,6 +361,9 @@ pub trait ReadStore: Clone + Send + Sync {
 
     /// The last record that was moved away, and can be read by nobody here.
     fn archived(&self) -> Position;
+
+    /// The folder in which sealed records are, and to which those that were moved away can come back.
+    fn segments(&self) -> &Path;
 }
 
 /// A store over an engine: the one writer.
@@ -578,6 +581,10 @@ impl<V: View> ReadStore for StoreReader<V> {
 
     fn archived(&self) -> Position {
         self.segments.archived()
+    }
+
+    fn segments(&self) -> &Path {
+        self.segments.folder()
     }
 }
 

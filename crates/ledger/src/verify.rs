@@ -15,12 +15,10 @@ use crate::files;
 use crate::folder::{FolderError, open_without_head};
 use crate::head::{Head, HeadError, HeadFile};
 use crate::key_file::{MasterKey, Purpose};
-use crate::ledger::ORIGIN_DEFAULT;
 use crate::merkle::{EMPTY_ROOT, Hash};
-use crate::note::VerifierKey;
 use crate::opening::{OpenError, StoreSettings};
 use crate::paths::Paths;
-use crate::publisher;
+use crate::publisher::{self, KeptCheckpointError};
 use crate::record::{Depth, Persons};
 use crate::replay::{Folded, Progress, ReplayError, Source, advance, replay};
 use crate::sled_store::SledStore;
@@ -88,31 +86,33 @@ pub enum DamageFound {
         /// The root that was signed.
         expected: Hash,
     },
-    /// The checkpoint that the folder keeps is none of this log.
-    #[error("the checkpoint in the folder is not signed by this log's key")]
-    Checkpoint(#[from] NotACheckpoint),
-    /// The hashes of the tree are not those of the records. The next start writes them again.
-    #[error(
-        "{wrong} hashes are not those of the records, {too_many} are too many; remove the folder `tree`, the next \
-         start makes it again"
-    )]
+    /// The checkpoint that the folder keeps is another log's.
+    #[error(transparent)]
+    Checkpoint(#[from] KeptCheckpointError),
+    /// The head is.
+    #[error(transparent)]
+    Head(#[from] HeadError),
+}
+
+/// What is made of the records and differs from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Derived {
+    /// The hashes of the tree.
+    #[error("{wrong} hashes of the tree are not those of the records, {too_many} are too many")]
     Tree {
         /// How many differ.
         wrong: u64,
         /// How many lie behind the last.
         too_many: u64,
     },
-    /// The state that a start would take from a snapshot is not the one that the records give.
+    /// The state that a start would take from a snapshot.
     #[error(
-        "the state of the newest snapshot, at {position}, is not the one that the records give; remove the snapshots"
+        "the state of the newest snapshot, at {position}, is not the one that the records give"
     )]
-    SnapshotDiffers {
+    Snapshot {
         /// Where the snapshot stands.
         position: Position,
     },
-    /// The head is.
-    #[error(transparent)]
-    Head(#[from] HeadError),
 }
 
 /// Why a ledger was not found to be whole.
@@ -132,9 +132,24 @@ pub enum VerifyError {
     /// The checkpoint that it was to be compared with is none of this log.
     #[error("the checkpoint to compare with cannot be used")]
     KnownCheckpoint(#[source] NotACheckpoint),
+    /// The checkpoint that the folder keeps cannot be read.
+    #[error(transparent)]
+    Checkpoint(KeptCheckpointError),
     /// The ledger is damaged.
     #[error(transparent)]
     Damaged(Box<Damage>),
+    /// All records are there and right, and what was made of them is not.
+    #[error(
+        "the ledger is whole, but {} is not what its records give; stop the server and remove that folder: the next \
+         start makes it again",
+        folder.display()
+    )]
+    Derived {
+        /// The folder.
+        folder: PathBuf,
+        /// How it differs.
+        source: Derived,
+    },
 }
 
 impl From<Damage> for VerifyError {
@@ -190,19 +205,17 @@ pub fn verify(
     let (folder, master_key, people) = open_without_head(folder)?;
     let paths = folder.paths();
     let head = read_head(paths, &master_key)?;
-    let key = verifier_of(&master_key);
+    let key = publisher::verifier(&master_key);
     let known = known.map(|note| Checkpoint::open_of_any_origin(note, &key));
     let known = known.transpose().map_err(VerifyError::KnownCheckpoint)?;
-    let kept = publisher::kept_checkpoint(paths, &key)
-        .map_err(|source| VerifyError::Copy {
-            path: paths.checkpoint(),
-            source,
-        })?
-        .map_err(|error| Damage {
+    let kept = publisher::kept_checkpoint(paths, &key).map_err(|error| match error {
+        KeptCheckpointError::Io { .. } => VerifyError::Checkpoint(error),
+        KeptCheckpointError::NotOurs { .. } => VerifyError::from(Damage {
             position: Position::ZERO.next(),
             file: paths.checkpoint(),
             source: error.into(),
-        })?;
+        }),
+    })?;
     let checkpoint_size = kept.as_ref().map_or(0, |kept| kept.size);
     let marks: Vec<_> = kept.into_iter().chain(known).collect();
     let rebuilt = rebuild(
@@ -231,25 +244,17 @@ pub fn verify(
             return Err(damage(position, paths, source).into());
         }
     }
-    if let Some((wrong, too_many)) = rebuilt.tree_differs {
-        let damage = Damage {
-            position: Position::ZERO.next(),
-            file: paths.tree(),
-            source: DamageFound::Tree { wrong, too_many },
+    if let Some(source) = rebuilt.differing {
+        let folder = match source {
+            Derived::Tree { .. } => paths.tree(),
+            Derived::Snapshot { .. } => paths.snapshots(),
         };
-        return Err(damage.into());
+        return Err(VerifyError::Derived { folder, source });
     }
     Ok(Verified {
         checkpoint_size,
         ..rebuilt.whole
     })
-}
-
-/// The key under some name: checkpoints are compared under theirs.
-fn verifier_of(master_key: &MasterKey) -> VerifierKey {
-    publisher::signer(master_key, ORIGIN_DEFAULT)
-        .expect("this name is one")
-        .verifier()
 }
 
 /// The way out for an operator who accepts the records that are there although the head tells of others,
@@ -330,8 +335,8 @@ struct Rebuilt {
     whole: Verified,
     root_at_head: Hash,
     roots_at_checkpoints: Vec<Hash>,
-    /// How many of the tree's hashes are wrong, and how many too many.
-    tree_differs: Option<(u64, u64)>,
+    /// What was made of the records and differs from them.
+    differing: Option<Derived>,
 }
 
 /// Replays a copy of the ledger, all of it, and removes the copy.
@@ -442,7 +447,7 @@ fn replay_copy(
         progress,
     );
     let size = reader.last().get();
-    let differing = match &replayed {
+    let snapshot_differs = match &replayed {
         Ok(replayed) => newest.and_then(|newest| differs_from(&source, newest, &replayed.folded)),
         Err(_) => None,
     };
@@ -451,15 +456,6 @@ fn replay_copy(
             error = &error as &dyn std::error::Error,
             "the copy was not closed well"
         );
-    }
-    if let Some(position) = differing {
-        let source = DamageFound::SnapshotDiffers { position };
-        let damage = Damage {
-            position,
-            file: paths.snapshots(),
-            source,
-        };
-        return Err(damage.into());
     }
     let replayed = replayed.map_err(|error| {
         let (position, file) = error.place().map_or_else(
@@ -475,7 +471,9 @@ fn replay_copy(
     // A folder of an older version has none yet.
     let has_tree = hashes.size().map_err(tree_failed)? > 0;
     let too_many = tree.compare().map_err(tree_failed)?;
-    let differs = has_tree && (tree.mended() > 0 || too_many > 0);
+    let wrong = tree.mended();
+    let tree_differs =
+        (has_tree && (wrong > 0 || too_many > 0)).then_some(Derived::Tree { wrong, too_many });
     let mut roots = replayed.roots_at_marks.into_iter();
     Ok(Rebuilt {
         whole: Verified {
@@ -486,7 +484,9 @@ fn replay_copy(
         },
         root_at_head: roots.next().unwrap_or(EMPTY_ROOT),
         roots_at_checkpoints: roots.collect(),
-        tree_differs: differs.then(|| (tree.mended(), too_many)),
+        differing: snapshot_differs
+            .map(|position| Derived::Snapshot { position })
+            .or(tree_differs),
     })
 }
 

@@ -13,6 +13,7 @@ use keyledger_domain::Position;
 use keyledger_ledger::credits_store::CreditsBook;
 use keyledger_ledger::folder::FolderError;
 use keyledger_ledger::paths::Paths;
+use keyledger_ledger::rebuild::Accepted;
 use keyledger_ledger::{Ledger, OpenError, OpenOptions as LedgerOptions, Opened, backup, rebuild};
 use ring::rand::SystemRandom;
 use thiserror::Error;
@@ -68,6 +69,10 @@ pub(crate) struct Rebuild {
     /// Accept that the ledger ends here, although it had come further.
     #[arg(long, value_name = "POSITION")]
     accept_end: Option<u64>,
+    /// Sign the records although they do not extend the checkpoint in the folder, or it cannot be read.
+    /// Whoever kept a checkpoint will find that this ledger is another.
+    #[arg(long)]
+    give_up_checkpoint: bool,
 }
 
 /// Why there is no backup.
@@ -232,9 +237,12 @@ pub(crate) fn rebuild(command: &Rebuild) -> Outcome {
     logging::begin_warnings(None);
     let data_dir = data_dir_or_default(command.data_dir.as_deref());
     let mut shown = ProgressShown::begin("Rebuilding the ledger");
-    let accept_end = command.accept_end.map(Position::new);
+    let accepted = Accepted {
+        end: command.accept_end.map(Position::new),
+        checkpoint_given_up: command.give_up_checkpoint,
+    };
     let show = &mut |progress| shown.show(progress);
-    let rebuilt = rebuild::rebuild(&data_dir, &command.into, accept_end, show);
+    let rebuilt = rebuild::rebuild(&data_dir, &command.into, accepted, show);
     shown.end();
     let rebuilt = rebuilt?;
     say(format_args!("size {}", rebuilt.size))?;

@@ -63,16 +63,21 @@ impl Bench {
     /// A ledger with these steps in it, stopped well.
     fn with(submissions: &[Submission]) -> Self {
         let bench = Self::new();
+        bench.go_on(submissions);
+        bench
+    }
+
+    /// Starts it, takes these steps, and stops it well.
+    fn go_on(&self, submissions: &[Submission]) {
         let Started {
             committer, thread, ..
-        } = bench.open().opened.start(Seen::default()).expect("started");
+        } = self.open().opened.start(Seen::default()).expect("started");
         for submission in submissions {
             committer
                 .submit_blocking(submission.clone())
                 .expect("committed");
         }
         thread.stop().expect("a clean stop");
-        bench
     }
 }
 

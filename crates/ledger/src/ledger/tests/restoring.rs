@@ -4,7 +4,8 @@ use keyledger_domain::Timestamp;
 
 use super::*;
 use crate::backup::{self, RestoreError};
-use crate::rebuild::{RebuildError, rebuild};
+use crate::rebuild::{Accepted, RebuildError, rebuild};
+use crate::verify::Derived;
 
 fn told(folder: &Path) -> (Directory, Hash, Vec<Record>) {
     let opened = Bench::try_open(folder, 0).expect("it opens").opened;
@@ -142,7 +143,8 @@ fn what_sled_lost_is_told_and_what_it_kept_is_rebuilt() {
     let wanted = told(&bench.folder());
     let last = Position::new(wanted.2.len() as u64);
     let new = bench.root.path().join("rebuilt");
-    let rebuilt = rebuild(&bench.folder(), &new, None, &mut |_| {}).expect("rebuilt");
+    let rebuilt =
+        rebuild(&bench.folder(), &new, Accepted::default(), &mut |_| {}).expect("rebuilt");
     assert_eq!((rebuilt.size, rebuilt.root), (last.get(), wanted.1));
     assert!(told(&new) == wanted);
 
@@ -150,14 +152,109 @@ fn what_sled_lost_is_told_and_what_it_kept_is_rebuilt() {
     fs::remove_dir_all(Paths::new(&bench.folder()).events()).expect("removed");
     fs::create_dir(Paths::new(&bench.folder()).events()).expect("made");
     let new = bench.root.path().join("rebuilt-again");
-    let refused = rebuild(&bench.folder(), &new, None, &mut |_| {});
+    let refused = rebuild(&bench.folder(), &new, Accepted::default(), &mut |_| {});
     assert!(
         matches!(refused, Err(RebuildError::Shorter { found: Position::ZERO, expected }) if expected == last),
         "{refused:?}"
     );
     assert!(!new.exists());
-    let accepted = rebuild(&bench.folder(), &new, Some(Position::ZERO), &mut |_| {});
+    let accepted = Accepted {
+        end: Some(Position::ZERO),
+        ..Accepted::default()
+    };
+    let accepted = rebuild(&bench.folder(), &new, accepted, &mut |_| {});
     assert_eq!(accepted.expect("rebuilt").size, 0);
+}
+
+#[test]
+fn n117_what_nobody_vouches_for_is_not_signed_by_a_rebuild() {
+    // Two ledgers with one key and one beginning, which then went different ways.
+    let all = steps();
+    let (shared, rest) = all.split_at(all.len() / 2);
+    let ours = Bench::with(shared);
+    let theirs = Bench::with(&[]);
+    fs::remove_dir_all(theirs.folder()).expect("removed");
+    copy_folder(&ours.folder(), &theirs.folder()).expect("copied");
+    // Salts are drawn, so the same steps are other records.
+    theirs.go_on(&rest[..1]);
+    ours.go_on(rest);
+    let (paths, foreign) = (Paths::new(&ours.folder()), Paths::new(&theirs.folder()));
+    let right = fs::read(paths.checkpoint()).expect("read");
+    let rebuilt = |name: &str, checkpoint_given_up| {
+        let accepted = Accepted {
+            checkpoint_given_up,
+            ..Accepted::default()
+        };
+        let new = ours.root.path().join(name);
+        rebuild(&ours.folder(), &new, accepted, &mut |_| {})
+    };
+
+    fs::copy(foreign.checkpoint(), paths.checkpoint()).expect("copied");
+    let refused = rebuilt("forked", false);
+    assert!(
+        matches!(refused, Err(RebuildError::NotExtended { .. })),
+        "{refused:?}"
+    );
+    rebuilt("given-up", true).expect("an operator may");
+
+    fs::write(paths.checkpoint(), "nonsense").expect("written");
+    let refused = rebuilt("unsigned", false);
+    assert!(
+        matches!(refused, Err(RebuildError::Checkpoint(_))),
+        "{refused:?}"
+    );
+
+    fs::write(paths.checkpoint(), right).expect("written");
+    for (from, to) in [
+        (foreign.head(), paths.head()),
+        (foreign.head_witness(), paths.head_witness()),
+    ] {
+        fs::copy(from, to).expect("copied");
+    }
+    let refused = rebuilt("of-another-head", false);
+    assert!(
+        matches!(refused, Err(RebuildError::NotTheHeads { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn what_is_only_made_of_the_records_is_no_damage_and_is_made_again() {
+    let bench = Bench::with(&steps());
+    let tree = Paths::new(&bench.folder()).tree();
+    let level = tree.join("0");
+    let mut hashes = fs::read(&level).expect("read");
+    hashes[40] ^= 1;
+    fs::write(&level, hashes).expect("written");
+    let found = verify(&bench.folder(), None, &mut |_| {});
+    let Err(VerifyError::Derived { folder, source }) = found else {
+        panic!("{found:?}")
+    };
+    assert_eq!(folder, tree);
+    let wanted = Derived::Tree {
+        wrong: 1,
+        too_many: 0,
+    };
+    assert_eq!(source, wanted);
+    fs::remove_dir_all(&tree).expect("removed");
+    bench.open().opened.close().expect("closed");
+    verify(&bench.folder(), None, &mut |_| {}).expect("made again");
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_read_is_named() {
+    let bench = Bench::with(&steps());
+    let path = Paths::new(&bench.folder()).checkpoint();
+    fs::remove_file(&path).expect("removed");
+    fs::create_dir(&path).expect("made");
+    let found = verify(&bench.folder(), None, &mut |_| {});
+    let Err(VerifyError::Checkpoint(error)) = found else {
+        panic!("{found:?}")
+    };
+    assert!(
+        error.to_string().contains(&*path.to_string_lossy()),
+        "{error}"
+    );
 }
 
 #[test]
@@ -182,11 +279,9 @@ fn a_snapshot_that_tells_another_state_than_the_records_is_found() {
     }
     snapshots_of(&bench).write(&folded, &rng).expect("written");
     let found = verify(&bench.folder(), None, &mut |_| {});
-    let Err(VerifyError::Damaged(damage)) = found else {
+    let Err(VerifyError::Derived { folder, source }) = found else {
         panic!("{found:?}")
     };
-    assert!(
-        matches!(damage.source, DamageFound::SnapshotDiffers { .. }),
-        "{damage}"
-    );
+    assert!(matches!(source, Derived::Snapshot { .. }), "{source}");
+    assert_eq!(folder, Paths::new(&bench.folder()).snapshots());
 }

@@ -470,13 +470,10 @@ fn without_a_snapshot_the_segments_have_to_come_back_and_do() {
         fs::remove_file(snapshot).expect("removed");
     }
     let refused = open(&bench.folder()).err();
-    assert!(
-        matches!(
-            refused,
-            Some(OpenError::Replay(ReplayError::Archived { .. }))
-        ),
-        "{refused:?}"
-    );
+    let Some(OpenError::Replay(ReplayError::Archived { folder, .. })) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(folder, paths.segments(), "where they belong");
     for segment in &moved {
         let back = paths.segments().join(segment.file_name().expect("a name"));
         fs::copy(segment, back).expect("copied back");
