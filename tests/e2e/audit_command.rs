@@ -117,7 +117,7 @@ fn a_server_and_the_folder_that_it_leaves_tell_the_same() {
         &json!({ "handle": unique("by-key") }),
     );
     let credential = id_of(&shown).to_owned();
-    let questions: [&[&str]; 14] = [
+    let questions: [&[&str]; 16] = [
         &["export", "--after", "0"],
         &["list", "--limit", "3"],
         &["list", "--type", "ServiceCreated", "--format", "table"],
@@ -132,6 +132,8 @@ fn a_server_and_the_folder_that_it_leaves_tell_the_same() {
         &["export", "--until", "2099-01-01T00:00:00Z"],
         &["list", "--credential", &credential],
         &["list", "--source", "127.0.0.1", "--type", "User*"],
+        &["list", "--source", "127.0.0.0/8", "--type", "User*"],
+        &["export", "--after", "2", "--before", "5"],
     ];
     let ask = |words: &&[&str]| at_server(&world, &key, words).run().ok();
     let told: Vec<String> = questions.iter().map(ask).collect();
@@ -158,6 +160,12 @@ fn a_server_and_the_folder_that_it_leaves_tell_the_same() {
     for event in lines(&told[13]) {
         assert_eq!(event["source"], "127.0.0.1");
     }
+    assert_eq!(told[14], told[13]);
+    let between: Vec<_> = lines(&told[15])
+        .iter()
+        .map(|event| event["position"].as_u64())
+        .collect();
+    assert_eq!(between, [Some(3), Some(4)]);
     world.server().assert_ledger_verifies();
     world.server_mut().start_again();
     assert_eq!(world.owner().get("/v1/me").status(), 200);

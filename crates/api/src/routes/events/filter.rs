@@ -1,7 +1,9 @@
 //! What a request for events asks for.
 
 use core::net::IpAddr;
+use core::str::FromStr;
 
+use ipnet::IpNet;
 use keyledger_domain::id::OrgId;
 use keyledger_domain::text::Email;
 use keyledger_domain::{
@@ -9,6 +11,7 @@ use keyledger_domain::{
 };
 use keyledger_ledger::index::{Index, Order, Term};
 use serde::Deserialize;
+use thiserror::Error;
 
 use crate::answer;
 use crate::body::Fields;
@@ -32,8 +35,8 @@ pub struct EventQuery {
     /// The type of the event, or the beginning of several, with a `*` behind it.
     #[param(example = "Service*")]
     r#type: Option<String>,
-    /// The address that it came from.
-    #[param(example = "203.0.113.7")]
+    /// The address that it came from, or a network that this is in.
+    #[param(example = "203.0.113.0/24")]
     source: Option<String>,
     /// Not before this instant.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -75,8 +78,8 @@ pub struct StreamQuery {
     /// The type of the event, or the beginning of several, with a `*` behind it.
     #[param(example = "Service*")]
     r#type: Option<String>,
-    /// The address that it came from.
-    #[param(example = "203.0.113.7")]
+    /// The address that it came from, or a network that this is in.
+    #[param(example = "203.0.113.0/24")]
     source: Option<String>,
     /// The slug of one organisation; left out, all whose log the caller may read.
     #[param(example = "acme")]
@@ -153,9 +156,48 @@ pub(super) struct Wanted {
     target: Option<String>,
     credential: Option<CredentialId>,
     names: Option<Vec<&'static str>>,
-    source: Option<IpAddr>,
+    source: Option<Source>,
     pub(super) since: Option<Timestamp>,
     pub(super) until: Option<Timestamp>,
+}
+
+/// Where something came from.
+#[derive(Clone, Copy)]
+enum Source {
+    /// This address.
+    Address(IpAddr),
+    /// One in this network.
+    Network(IpNet),
+}
+
+/// It is neither an address nor a network.
+#[derive(Debug, Error)]
+#[error("must be an address or a network, such as 203.0.113.7 or 203.0.113.0/24")]
+struct NoSource;
+
+impl FromStr for Source {
+    type Err = NoSource;
+
+    fn from_str(text: &str) -> Result<Self, NoSource> {
+        let Ok(network) = text.parse::<IpNet>() else {
+            return text.parse().map(Self::Address).map_err(|_| NoSource);
+        };
+        // The index has addresses: a network of one is found through it.
+        Ok(if network.prefix_len() == network.max_prefix_len() {
+            Self::Address(network.addr())
+        } else {
+            Self::Network(network)
+        })
+    }
+}
+
+impl Source {
+    fn takes(self, source: IpAddr) -> bool {
+        match self {
+            Self::Address(wanted) => source == wanted,
+            Self::Network(wanted) => wanted.contains(&source.to_canonical()),
+        }
+    }
 }
 
 impl EventQuery {
@@ -231,7 +273,9 @@ impl Wanted {
         self.names.as_ref().is_none_or(is_named)
             && self.actors.as_ref().is_none_or(is_by)
             && (self.credential.is_none() || self.credential == origin.credential)
-            && self.source.is_none_or(|wanted| source == Some(&wanted))
+            && self
+                .source
+                .is_none_or(|wanted| source.is_some_and(|source| wanted.takes(*source)))
     }
 
     /// Whether a record of this event, about this, is wanted.
@@ -247,7 +291,8 @@ impl Wanted {
         self.source.is_some()
     }
 
-    /// By which terms the index has what is wanted in these organisations: one of each group.
+    /// By which terms the index has what is wanted in these organisations: one of each group. A network is
+    /// none: the records of these organisations are looked at.
     pub(super) fn terms(&self, index: &Index, orgs: &[OrgId]) -> Vec<Vec<Term>> {
         let mut groups = vec![orgs.iter().map(|org| Term::organization(*org)).collect()];
         let actors = self.actors.as_ref();
@@ -255,10 +300,14 @@ impl Wanted {
             .extend(actors.map(|actors| actors.iter().map(|actor| Term::actor(*actor)).collect()));
         let names = self.names.as_ref();
         groups.extend(names.map(|names| names.iter().map(|name| Term::event_type(name)).collect()));
+        let address = self.source.and_then(|source| match source {
+            Source::Address(address) => Some(address),
+            Source::Network(_) => None,
+        });
         let single = [
             self.target.as_deref().map(Term::target),
             self.credential.map(Term::credential),
-            self.source.map(|source| index.source(source)),
+            address.map(|address| index.source(address)),
         ];
         groups.extend(single.into_iter().flatten().map(|term| vec![term]));
         groups
@@ -368,6 +417,46 @@ mod tests {
         for named in ["ada@example.com", "ada"] {
             let filter = check(&by(named), &[elsewhere]).unwrap();
             assert!(!filter.wanted.takes(&founded()), "{named}");
+        }
+    }
+
+    #[test]
+    fn a_source_is_an_address_or_a_network() {
+        let from = |text: &str| {
+            let mut record = founded();
+            record.origin.source = Some(Personal::Known(text.parse().unwrap()));
+            record
+        };
+        let by = |source: &str| {
+            let query = EventQuery {
+                source: Some(source.to_owned()),
+                ..EventQuery::default()
+            };
+            check(&query, &[ORG])
+        };
+        for (source, taken, other) in [
+            ("203.0.113.7", "203.0.113.7", "203.0.113.8"),
+            ("203.0.113.7/32", "203.0.113.7", "203.0.113.8"),
+            ("203.0.113.0/24", "203.0.113.255", "203.0.114.0"),
+            ("203.0.113.9/24", "::ffff:203.0.113.7", "::1"),
+            ("2001:db8::/48", "2001:db8::7", "2001:db8:1::7"),
+            ("0.0.0.0/0", "203.0.113.7", "2001:db8::7"),
+        ] {
+            let wanted = by(source).unwrap().wanted;
+            assert!(wanted.takes(&from(taken)), "{source} {taken}");
+            assert!(!wanted.takes(&from(other)), "{source} {other}");
+            assert!(!wanted.takes(&founded()), "{source}, from nowhere");
+            assert!(wanted.asks_for_origin());
+        }
+        for source in [
+            "",
+            "203.0.113",
+            "203.0.113.0/33",
+            "203.0.113.0/-1",
+            "::/129",
+        ] {
+            let problem = by(source).err().expect(source);
+            assert!(problem.detail().starts_with("source"), "{source}");
         }
     }
 

@@ -47,7 +47,9 @@ impl Selection {
 
     /// Whether neither this record nor any behind it is wanted: none is older than the one in front.
     pub fn ends_before(&self, record: &Record) -> bool {
+        let before = self.filter.before;
         !record.at.is_before(self.filter.wanted.until)
+            || before.is_some_and(|before| record.position >= before)
     }
 
     /// The record as it is told, if it is wanted.
@@ -69,10 +71,6 @@ impl Selection {
                 .organization
                 .is_none_or(|org| record.organizations.contains(&org))
             && wanted.takes(record)
-            && self
-                .filter
-                .before
-                .is_none_or(|before| record.position < before)
             && wanted.takes_target(target, &record.event);
         if !is_wanted {
             return Ok(None);

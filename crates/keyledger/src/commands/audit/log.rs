@@ -69,8 +69,12 @@ pub(crate) struct Which {
         help = "The type of the event, such as ServiceCreated, or of several: 'Service*'"
     )]
     r#type: Option<String>,
-    /// The address that it came from.
-    #[arg(long, value_name = "ADDRESS")]
+    /// The address that it came from, or a network.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        help = "The address that it came from, or a network, such as 203.0.113.0/24"
+    )]
     source: Option<String>,
     /// The slug of one organisation.
     #[arg(long)]
@@ -86,6 +90,9 @@ pub(crate) struct When {
     /// Before this instant.
     #[arg(long, value_name = "INSTANT")]
     until: Option<String>,
+    /// Before this position.
+    #[arg(long, value_name = "POSITION")]
+    before: Option<String>,
 }
 
 /// All that is asked of a log, by the names that `GET /v1/events` has for it.
@@ -108,6 +115,7 @@ impl Query {
             ("organization", &which.organization),
             ("since", &when.since),
             ("until", &when.until),
+            ("before", &when.before),
         ]
         .into_iter()
         .filter_map(|(name, asked)| Some((name, asked.as_deref()?)))
