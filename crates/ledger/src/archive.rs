@@ -17,6 +17,7 @@ use crate::publisher::{self, KeptCheckpointError};
 use crate::segment::{Segment, SegmentError};
 use crate::segments::{Segments, SegmentsError, stub_of};
 use crate::snapshot::Snapshots;
+use crate::stub;
 use crate::tree::{TreeError, TreeReader};
 
 /// Why segments were not moved away. Those that were not yet moved are where they were.
@@ -112,7 +113,7 @@ pub fn archive(folder: &Path, to: &Path, up_to: Position) -> Result<Vec<PathBuf>
             .map_err(io(&target))?;
         // Dying between these leaves the segment beside its stub, which then says nothing.
         let stub = stub_of(segment.path());
-        files::replace(&stub, verified.checkpoint.as_bytes()).map_err(io(&stub))?;
+        stub::write(&stub, &verified.checkpoint, &master_key).map_err(io(&stub))?;
         fs::remove_file(segment.path())
             .and_then(|()| files::sync_parent(segment.path()))
             .map_err(io(segment.path()))?;

@@ -31,7 +31,7 @@ use crate::person_keys::PersonKeyError;
 use crate::publisher::{self, PublicLog, Published, Publisher};
 use crate::record::{self, Depth, Parsed, Persons, RecordError, RecordHead};
 use crate::replay::{self, Folded, Progress, ReplayError, Replayed, Source};
-use crate::segments::SEGMENT_RECORDS_DEFAULT;
+use crate::segments::{SEGMENT_RECORDS_DEFAULT, Segments};
 use crate::sled_store::{SledReader, SledStore};
 use crate::snapshot::{SnapshotMaker, SnapshotThread, Snapshots};
 use crate::store::{self, AppendStore as _, ReadStore as _, StoredEntry};
@@ -285,6 +285,9 @@ impl Ledger {
             origin: options.origin.clone(),
             source,
         })?;
+        Segments::open(&paths.segments())
+            .and_then(|segments| segments.check(&master_key))
+            .map_err(opening::OpenError::from)?;
         let unproven = SledStore::open(&paths, &mut head, &settings)?;
         let ground = Grounds {
             paths: &paths,

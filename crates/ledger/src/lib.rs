@@ -28,6 +28,7 @@ pub mod note;
 pub mod publisher;
 pub mod segment;
 pub mod segments;
+mod stub;
 pub mod tree;
 
 pub mod archive;

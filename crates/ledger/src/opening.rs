@@ -129,6 +129,20 @@ pub enum OpenError {
         /// The position in the head.
         expected: Position,
     },
+    /// Records stand behind those of a clean stop.
+    #[error(
+        "{} has records up to position {found}, but the ledger was stopped at position {expected}: this server did not \
+         write what comes behind; restore the data folder from a backup",
+        path.display()
+    )]
+    Longer {
+        /// The file or folder.
+        path: PathBuf,
+        /// The last position that is there.
+        found: Position,
+        /// The position in the head.
+        expected: Position,
+    },
     /// The records are not those that were written.
     #[error(
         "the records up to position {position} in {} are not those that were written: their Merkle \
@@ -423,6 +437,19 @@ fn open_engine(
     };
     // What is sealed may have left sled to the last record.
     let found = found.max(segments.last());
+    // What came after a clean stop nobody wrote who was to.
+    if found > head.position && head.clean.is_some() {
+        close_quietly(engine);
+        return Err(OpenError::Longer {
+            path: if segments.last() == found {
+                segments.folder().to_owned()
+            } else {
+                path
+            },
+            found,
+            expected: head.position,
+        });
+    }
     if found < head.position {
         close_quietly(engine);
         return Err(OpenError::Shorter {

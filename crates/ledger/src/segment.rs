@@ -232,25 +232,25 @@ impl Segment {
         }
     }
 
-    /// Reads it whole: every byte is the one that was written, and the records are those that a checkpoint
-    /// of this log vouches for.
+    /// Reads it whole: its hash holds, each record lies where its offset says and nothing lies between them,
+    /// and the checkpoint is one of this log and of this place. Whether its records are those of the
+    /// checkpoint only their hashes tell: see [`Segment::verify`].
+    ///
+    /// # Errors
+    /// See [`SegmentError`].
+    pub fn check(&self, key: &VerifierKey) -> Result<(), SegmentError> {
+        self.signed_contents(key).map(drop)
+    }
+
+    /// The same, and the records are those that the checkpoint vouches for.
     ///
     /// # Errors
     /// See [`SegmentError`].
     pub fn verify(&self, key: &VerifierKey) -> Result<VerifiedSegment, SegmentError> {
-        let contents = self.contents()?;
+        let (contents, signed) = self.signed_contents(key)?;
         let (mut frontier, checkpoint) = (contents.before, contents.checkpoint);
-        let signed = Checkpoint::open_of_any_origin(&checkpoint, key).map_err(|source| {
-            SegmentError::Checkpoint {
-                path: self.path.clone(),
-                source,
-            }
-        })?;
         for entry in self.range(self.first, self.last)? {
             frontier.append(leaf_hash(entry?.record()));
-        }
-        if signed.size != self.last.get() {
-            return Err(self.damaged(self.first));
         }
         if frontier.root() != signed.root {
             return Err(SegmentError::RootDiffers {
@@ -265,6 +265,56 @@ impl Segment {
             frontier,
             checkpoint,
         })
+    }
+
+    fn signed_contents(&self, key: &VerifierKey) -> Result<(Contents, Checkpoint), SegmentError> {
+        let contents = self.contents()?;
+        let signed = Checkpoint::open_of_any_origin(&contents.checkpoint, key);
+        let signed = signed.map_err(|source| SegmentError::Checkpoint {
+            path: self.path.clone(),
+            source,
+        })?;
+        if signed.size != self.last.get() {
+            return Err(self.damaged(self.first));
+        }
+        self.check_offsets()?;
+        Ok((contents, signed))
+    }
+
+    /// One that reads by offset and one that reads in order read the same.
+    fn check_offsets(&self) -> Result<(), SegmentError> {
+        let io = |source| self.io(source);
+        let mut file = File::open(&self.path).map_err(io)?;
+        let count = self.last.get() - self.first.get() + 1;
+        let mut offsets = vec![0; usize::try_from(8 * (count + 1)).unwrap_or_default()];
+        file.read_exact_at(&mut offsets, self.offsets_at)
+            .map_err(io)?;
+        let (offsets, _) = offsets.as_chunks::<8>();
+        let offsets = offsets.iter().copied().map(u64::from_le_bytes);
+        file.seek(SeekFrom::Start(self.values_at)).map_err(io)?;
+        let mut reader = BufReader::with_capacity(1 << 16, file);
+        let mut at = self.values_at;
+        for (position, offset) in (self.first.get()..).map(Position::new).zip(offsets) {
+            if offset != at {
+                return Err(self.damaged(position));
+            }
+            if position > self.last {
+                break;
+            }
+            let mut length = [0; 4];
+            reader.read_exact(&mut length).map_err(io)?;
+            let length = u32::from_le_bytes(length);
+            at += 4 + u64::from(length);
+            if at > self.offsets_at {
+                return Err(self.damaged(position));
+            }
+            reader.seek_relative(length.into()).map_err(io)?;
+        }
+        if at == self.offsets_at {
+            Ok(())
+        } else {
+            Err(self.damaged(self.last))
+        }
     }
 
     /// What stands before and behind the values, if the hash over all of it holds.

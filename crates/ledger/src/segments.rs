@@ -13,8 +13,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use keyledger_domain::Position;
 use thiserror::Error;
 
+use crate::key_file::MasterKey;
+use crate::publisher;
 use crate::segment::{Segment, SegmentError, SegmentRange};
 use crate::store::StoredEntry;
+use crate::stub;
 
 /// How many records a segment has where nothing else is said.
 pub const SEGMENT_RECORDS_DEFAULT: u64 = 65_536;
@@ -36,6 +39,16 @@ pub enum SegmentsError {
     /// One of them is not what was written.
     #[error(transparent)]
     Segment(#[from] SegmentError),
+    /// One is missing, and what stands in its place is not of this server.
+    #[error(
+        "this server did not write {}, so it did not move that segment away: put the segment back, or restore the data \
+         folder from a backup",
+        path.display()
+    )]
+    Stub {
+        /// The stub.
+        path: PathBuf,
+    },
     /// One is missing: the next begins too late.
     #[error(
         "the segment that begins with record {position} is missing from {}: the next one is {}; put it back, \
@@ -58,6 +71,7 @@ impl SegmentsError {
         match self {
             Self::Missing { position, .. }
             | Self::Segment(SegmentError::Damaged { position, .. }) => Some(*position),
+            Self::Stub { path } => places_of(path).map(|(first, ..)| first),
             Self::Io { .. } | Self::Segment(_) => None,
         }
     }
@@ -74,6 +88,8 @@ struct Shared {
     /// From the oldest to the newest; those that were archived are before all of them.
     list: RwLock<Vec<Arc<Segment>>>,
     archived: Position,
+    /// The stubs of those.
+    stubs: Vec<PathBuf>,
     /// The last sealed record. Raised only when its segment is there.
     last: AtomicU64,
 }
@@ -99,7 +115,7 @@ impl Segments {
             Err(source) => return Err(io(source)),
         }
         names.sort_unstable();
-        let mut archived = Position::ZERO;
+        let (mut archived, mut stubs) = (Position::ZERO, Vec::new());
         let mut there: Vec<Arc<Segment>> = Vec::new();
         for path in names {
             let Some((first, last, extension)) = places_of(&path) else {
@@ -118,6 +134,7 @@ impl Segments {
             match extension {
                 ARCHIVED if there.is_empty() && !with_extension(&path, EXTENSION).exists() => {
                     archived = last;
+                    stubs.push(path);
                 }
                 EXTENSION if !is_known => {
                     let segment = Segment::open(&path)?;
@@ -139,6 +156,7 @@ impl Segments {
                 folder: folder.to_owned(),
                 list: RwLock::new(there),
                 archived,
+                stubs,
                 last: AtomicU64::new(last.get()),
             }),
         })
@@ -151,9 +169,32 @@ impl Segments {
                 folder: PathBuf::new(),
                 list: RwLock::default(),
                 archived: Position::ZERO,
+                stubs: Vec::new(),
                 last: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// Refuses files that nobody with this key made: segments that were put together by somebody else, and
+    /// stubs in place of segments that were removed. Whether the records are right their tree tells.
+    ///
+    /// # Errors
+    /// See [`SegmentsError`].
+    pub fn check(&self, master_key: &MasterKey) -> Result<(), SegmentsError> {
+        for path in &self.shared.stubs {
+            let is_ours = stub::is_ours(path, master_key).map_err(|source| SegmentsError::Io {
+                path: path.clone(),
+                source,
+            })?;
+            if !is_ours {
+                return Err(SegmentsError::Stub { path: path.clone() });
+            }
+        }
+        let verifier = publisher::verifier(master_key);
+        for segment in self.list() {
+            segment.check(&verifier)?;
+        }
+        Ok(())
     }
 
     /// Where they lie.

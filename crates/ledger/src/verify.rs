@@ -21,6 +21,7 @@ use crate::paths::Paths;
 use crate::publisher::{self, KeptCheckpointError};
 use crate::record::{Depth, Persons};
 use crate::replay::{Folded, Progress, ReplayError, Source, advance, replay};
+use crate::segments::Segments;
 use crate::sled_store::SledStore;
 use crate::snapshot::Snapshots;
 use crate::store::ReadStore;
@@ -35,6 +36,8 @@ pub struct Verified {
     pub size: u64,
     /// The Merkle root over all of them.
     pub root: Hash,
+    /// The last of them that was moved away: of it and those before it only the hashes are here.
+    pub archived: Position,
     /// How many of them the last checkpoint vouches for that the folder keeps; 0 if it keeps none.
     pub checkpoint_size: u64,
     /// When the last of them was decided.
@@ -353,6 +356,14 @@ fn rebuild(
         path: copy.root().to_owned(),
         source,
     };
+    Segments::open(&paths.segments())
+        .and_then(|segments| segments.check(master_key))
+        .map_err(OpenError::from)
+        .map_err(|error| Damage {
+            position: place_of(&error, head.position),
+            file: paths.segments(),
+            source: error.into(),
+        })?;
     files::remove_folder_if_there(copy.root()).map_err(failed)?;
     let rebuilt = make_copy(paths, &copy).map_err(failed).and_then(|()| {
         replay_copy(
@@ -437,7 +448,8 @@ fn replay_copy(
         .collect();
     let newest = Snapshots::new(paths, master_key).newest();
     // What was moved away can be passed over only from a snapshot on.
-    let needs_snapshot = reader.archived() > Position::ZERO;
+    let archived = reader.archived();
+    let needs_snapshot = archived > Position::ZERO;
     let replayed = replay(
         &source,
         newest.clone().filter(|_| needs_snapshot),
@@ -479,6 +491,7 @@ fn replay_copy(
         whole: Verified {
             size,
             root: replayed.folded.frontier.root(),
+            archived,
             checkpoint_size: 0,
             last_record_at: replayed.folded.directory.at(),
         },
@@ -524,6 +537,7 @@ fn damage(position: Position, paths: &Paths, source: DamageFound) -> Damage {
 fn place_of(error: &OpenError, head: Position) -> Position {
     match error {
         OpenError::Shorter { found, .. } => found.next(),
+        OpenError::Longer { expected, .. } => expected.next(),
         OpenError::Missing { .. } => Position::ZERO.next(),
         OpenError::NotAsStopped { position, .. }
         | OpenError::Panicked { position, .. }

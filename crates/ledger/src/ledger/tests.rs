@@ -714,6 +714,7 @@ fn files_of(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
+mod forging;
 mod index;
 mod restoring;
 mod sealing;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use keyledger_domain::Position;
 use keyledger_ledger::verify;
 
 use super::Folder;
@@ -20,7 +21,7 @@ pub(crate) struct Verify {
     checkpoint: Option<PathBuf>,
 }
 
-/// Prints size and root, or tells what is damaged and where.
+/// Prints size and root, and up to where only hashes are here, or tells what is damaged and where.
 pub(super) fn run(command: &Verify) -> Outcome {
     let known = command.checkpoint.as_ref().map(fs::read_to_string);
     let known = known.transpose()?;
@@ -32,5 +33,8 @@ pub(super) fn run(command: &Verify) -> Outcome {
     let verified = verified?;
     say(format_args!("size {}", verified.size))?;
     say(format_args!("root {}", verified.root))?;
+    if verified.archived > Position::ZERO {
+        say(format_args!("archived {}", verified.archived))?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -70,13 +70,19 @@ pub(super) fn sealed() -> (Bench, PathBuf) {
     let bench = Bench::with(&steps());
     let before = bench.root.path().join("before");
     copy_folder(&bench.folder(), &before).expect("copied");
-    let opened = open(&bench.folder()).expect("it opens");
+    settled(&bench.folder(), |_| {});
+    (bench, before)
+}
+
+/// Starts, does something, waits until all of it is sealed that can be, and stops.
+pub(super) fn settled(folder: &Path, act: impl FnOnce(&Started)) {
+    let opened = open(folder).expect("it opens");
     let reader = opened.reader.clone();
     let started = opened.start(Seen::default()).expect("started");
+    act(&started);
     settle(&started, &reader);
     drop(reader);
     started.thread.stop().expect("a clean stop");
-    (bench, before)
 }
 
 #[test]
@@ -341,7 +347,7 @@ fn every_record_is_proven_by_what_is_published() {
 }
 
 /// The tests' steps with a snapshot behind them, and all that can be moved away moved away.
-fn archived() -> (Bench, Hash, Vec<PathBuf>) {
+pub(super) fn archived() -> (Bench, Hash, Vec<PathBuf>) {
     let (bench, _) = sealed();
     let away = bench.root.path().join("away");
     let last = Position::new(2 * SEALED_TOGETHER);
