@@ -1,8 +1,11 @@
-//! What leaves the host: checkpoints to a witness, which cosigns them, and to a file.
+//! What leaves the host: checkpoints to a witness, which cosigns them, to a file, and to a web hook.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -175,4 +178,98 @@ fn refused(witness: &Witness, port: u16, folder: &Path, change: impl FnOnce(&Cli
     let text = fs::read_to_string(file).expect("the evidence");
     assert!(text.contains("\nto\nold "), "{text}");
     text
+}
+
+/// What a web hook was sent: the request line and headers, and the body.
+type Sent = (String, String);
+
+/// A web hook that answers the first requests with these statuses and all others with 204: its address, and
+/// what it was sent.
+fn web_hook(statuses: &'static [u16]) -> (String, Receiver<Sent>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    let (sent, received) = channel();
+    thread::spawn(move || {
+        let statuses = statuses.iter().copied().chain(std::iter::repeat(204));
+        for (stream, status) in listener.incoming().flatten().zip(statuses) {
+            take(stream, status, &sent);
+        }
+    });
+    (
+        format!("http://127.0.0.1:{port}/hooks/of-one-only"),
+        received,
+    )
+}
+
+fn take(stream: TcpStream, status: u16, sent: &Sender<Sent>) {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        let read = reader.read_line(&mut head).expect("a line");
+        assert_ne!(read, 0, "a request that ends in its head");
+    }
+    let length = head.to_ascii_lowercase();
+    let length = length.lines().find_map(|line| {
+        let value = line.strip_prefix("content-length:")?;
+        value.trim().parse().ok()
+    });
+    let mut body = vec![0; length.expect("a length")];
+    reader.read_exact(&mut body).expect("a whole body");
+    let body = String::from_utf8(body).expect("UTF-8");
+    // Before the answer: whoever has it may end, and is looked at then. A test that is over looks at nothing.
+    let _ = sent.send((head, body));
+    write!(
+        reader.get_mut(),
+        "HTTP/1.1 {status} Told\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    )
+    .expect("answered");
+}
+
+fn size_of(checkpoint: &str) -> u64 {
+    let line = checkpoint.lines().nth(1).expect("a size");
+    line.parse().expect("a number")
+}
+
+#[test]
+fn a_web_hook_that_fails_is_told_again_and_then_of_each_checkpoint() {
+    // A redirect is no answer either: nobody else is told.
+    let (url, received) = web_hook(&[500, 307]);
+    let mut server = Launch::new()
+        .env("KEYLEDGER_CHECKPOINT_WEBHOOK", &url)
+        .start();
+    let next = || received.recv_timeout(PATIENCE).expect("a checkpoint");
+    let owner = owner(&server);
+    let origin = owner.get("/v1/log").expect(200).string("origin");
+    let mut told: Vec<Sent> = (0..3).map(|_| next()).collect();
+    make_key(&owner, &json!({ "handle": unique("told") }));
+    let wanted = owner.get("/health/ready").expect(200).json()["position"]
+        .as_u64()
+        .expect("a position");
+    while size_of(&told.last().expect("some").1) < wanted {
+        told.push(next());
+    }
+    make_key(&owner, &json!({ "handle": unique("last") }));
+    server.stop();
+    // The last checkpoint left the host before the end.
+    told.extend(received.try_iter());
+    let last = fs::read_to_string(server.data_dir().join("checkpoint")).expect("the last");
+    assert_eq!(told.last().expect("some").1, last);
+    for (head, note) in &told {
+        assert!(head.starts_with("POST /hooks/of-one-only HTTP/1.1\r\n"));
+        assert!(
+            head.to_ascii_lowercase()
+                .contains("content-type: text/plain; charset=utf-8\r\n"),
+            "{head}"
+        );
+        let (text, signatures) = note.split_once("\n\n").expect("a note");
+        assert_eq!(text.lines().next(), Some(&*origin));
+        assert!(signatures.starts_with(&format!("\u{2014} {origin} ")));
+    }
+    let sizes: Vec<u64> = told.iter().map(|(_, note)| size_of(note)).collect();
+    assert!(sizes.is_sorted(), "{sizes:?}");
+    // What was taken is not sent again.
+    assert!(sizes[2..].is_sorted_by(|a, b| a < b), "{sizes:?}");
+    let log = server.log();
+    assert!(log.contains("a checkpoint did not arrive off this host"));
+    assert!(!log.contains("of-one-only"), "an address may be a secret");
 }

@@ -1,5 +1,6 @@
 //! `GET /v1/events` and `GET /v1/events/{position}`: what happened, by whom.
 
+mod apart;
 mod filters;
 mod reading;
 mod stream;

@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use keyledger_tests::{Launch, OWNER_EMAIL, OWNER_PASSWORD};
 use serde_json::{Value, json};
 
@@ -28,12 +30,18 @@ impl Following {
     /// Follows with a key; the stream has begun when this returns.
     #[track_caller]
     fn begin(world: &World, key: &str, query: &str, headers: &str) -> Self {
+        Self::begin_as(world, query, &format!("X-Api-Key: {key}\r\n{headers}"))
+    }
+
+    /// Follows with what these headers show.
+    #[track_caller]
+    fn begin_as(world: &World, query: &str, headers: &str) -> Self {
         let port = world.server().port();
         let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
         let patience = Some(Duration::from_secs(30));
         stream.set_read_timeout(patience).expect("a time-out");
         let request = format!(
-            "GET /v1/events/stream{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Api-Key: {key}\r\n\
+            "GET /v1/events/stream{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\
              Accept: text/event-stream\r\nConnection: close\r\n{headers}\r\n"
         );
         stream.write_all(request.as_bytes()).expect("sent");
@@ -96,9 +104,14 @@ impl Following {
         }
     }
 
-    /// Reads to the end, which must come.
+    /// Reads to the end, which must come before the third heartbeat.
+    #[track_caller]
     fn end(mut self) {
-        while let Came::Event(..) = self.next() {}
+        let mut beats = 0;
+        while let Some(line) = self.line() {
+            beats += usize::from(line.starts_with(": here"));
+            assert!(beats < 3, "the stream goes on");
+        }
     }
 }
 
@@ -277,33 +290,80 @@ fn a_test_key_is_told_nothing_of_live_ones() {
 }
 
 #[test]
-fn it_ends_with_the_key_with_the_right_and_with_the_password() {
-    let (org, key) = own_org();
+fn it_ends_when_its_key_is_revoked_switched_off_or_bound_elsewhere() {
+    let (_, key) = own_org();
     let boss = world().with_key(&key);
-    let key_of = |handle: &str| make_key(&boss, &json!({ "handle": handle })).string("token");
-
-    let revoked = key_of("to-revoke");
-    let following = Following::begin(world(), &revoked, "", "");
+    let follow = |handle: &str| {
+        let key = make_key(&boss, &json!({ "handle": handle })).string("token");
+        Following::begin(world(), &key, "", "")
+    };
+    let following = follow("to-revoke");
     boss.delete("/user/keys/to-revoke").expect(204);
     following.end();
+    for (handle, change) in [
+        ("to-move", json!({ "allowed_cidrs": ["203.0.113.0/24"] })),
+        ("to-switch-off", json!({ "disabled": true })),
+    ] {
+        let following = follow(handle);
+        boss.patch(&format!("/user/keys/{handle}"), &change)
+            .expect(200);
+        following.end();
+    }
+}
 
-    let moved = key_of("to-move");
-    let following = Following::begin(world(), &moved, "", "");
-    let nowhere = json!({ "allowed_cidrs": ["203.0.113.0/24"] });
-    boss.patch("/user/keys/to-move", &nowhere).expect(200);
-    following.end();
-
+#[test]
+fn it_ends_when_the_right_to_read_the_log_is_taken_away() {
+    let (org, key) = own_org();
+    let boss = world().with_key(&key);
     let auditor = world().person_in(&org, &boss, "manager");
-    let following = Following::begin(world(), &auditor.key, "", "");
     let member = format!("/v1/orgs/{org}/members/{}", auditor.slug());
-    boss.patch(&member, &json!({ "role": "member" }))
-        .expect(200);
+    let becomes = |change: &Value| boss.patch(&member, change).expect(200);
+
+    let following = Following::begin(world(), &auditor.key, "", "");
+    becomes(&json!({ "role": "member" }));
     following.end();
-    boss.patch(&member, &json!({ "role": "manager" }))
-        .expect(200);
+    becomes(&json!({ "role": "manager" }));
     let following = Following::begin(world(), &auditor.key, "", "");
     boss.delete(&member).expect(204);
     following.end();
+
+    // The same where it is the key that has it no more.
+    let body = json!({ "handle": "narrower", "scopes": ["audit:read", "files:read"] });
+    let narrow = make_key(&boss, &body).string("token");
+    let following = Following::begin(world(), &narrow, "", "");
+    boss.patch("/user/keys/narrower", &json!({ "scopes": ["files:read"] }))
+        .expect(200);
+    following.end();
+}
+
+#[test]
+fn it_ends_with_the_password_that_it_was_opened_with() {
+    let (org, key) = own_org();
+    let boss = world().with_key(&key);
+    let auditor = world().person_in(&org, &boss, "manager");
+    let shows = |password: &str| {
+        let pair = STANDARD.encode(format!("{}:{password}", auditor.email));
+        format!("Authorization: Basic {pair}\r\n")
+    };
+    let by_password = Following::begin_as(world(), "", &shows(&auditor.password));
+    let mut by_key = Following::begin(world(), &auditor.key, "?type=TeamCreated", "");
+    let new = "quite another passphrase";
+    let themselves = world().anonymous().basic(&auditor.email, &auditor.password);
+    themselves
+        .post("/v1/user/password", &json!({ "password": new }))
+        .expect(204);
+    by_password.end();
+    // Keys live on, and so does what was opened with one.
+    boss.post(
+        &format!("/v1/orgs/{org}/teams"),
+        &json!({ "name": "After" }),
+    )
+    .expect(201);
+    assert_eq!(by_key.event()["data"]["name"], "After");
+    let mut again = Following::begin_as(world(), "?type=TeamDeleted", &shows(new));
+    boss.delete(&format!("/v1/orgs/{org}/teams/after"))
+        .expect(204);
+    assert_eq!(again.event()["type"], "TeamDeleted");
 }
 
 #[test]
