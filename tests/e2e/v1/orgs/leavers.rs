@@ -81,7 +81,7 @@ fn what_is_no_wish_for_the_keys_is_told_what_would_be_one() {
 }
 
 #[test]
-fn n122_a_team_that_is_none_is_named_before_anything_is_done() {
+fn a_team_that_is_none_is_named_before_anything_is_done() {
     let owner = world().owner();
     let team = json!({ "name": unique("Takers") });
     let team = owner.post("/v1/orgs/acme/teams", &team).expect(201);
