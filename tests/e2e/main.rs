@@ -6,6 +6,7 @@
 
 mod world;
 
+mod audit_archive;
 mod audit_command;
 mod backup_command;
 mod authentication {
@@ -60,7 +61,7 @@ mod user {
 }
 mod v1 {
     mod decisions;
-    mod events;
+    pub(crate) mod events;
     mod invitations;
     mod keys {
         mod usage;

@@ -37,6 +37,8 @@ pub use view::EventView;
 
 /// Up to which record the index of events was written.
 const KEYLEDGER_INDEXED: HeaderName = HeaderName::from_static("keyledger-indexed");
+/// The last record that was moved away.
+const KEYLEDGER_ARCHIVED: HeaderName = HeaderName::from_static("keyledger-archived");
 
 /// The log that a caller may read.
 struct Log {
@@ -88,12 +90,13 @@ impl Log {
     /// A page of what is wanted, and up to which record the index was written when it was looked for.
     fn page(&self, filter: &Filter) -> Result<Page<EventView>, Problem> {
         let wanted = &filter.wanted;
-        let last = self.app.reader().last();
+        let (archived, last) = (self.app.reader().archived(), self.app.reader().last());
         let made_before = |instant| {
-            let found = scan::last_before(instant, last, |position| self.read(position));
+            let readable = (archived, last);
+            let found = scan::last_before(instant, readable, |position| self.read(position));
             found.map_err(unreadable)
         };
-        let mut behind = filter.after;
+        let mut behind = filter.after.max(archived);
         if let Some(since) = wanted.since {
             behind = behind.max(made_before(since)?);
         }
@@ -102,6 +105,12 @@ impl Log {
         });
         if let Some(until) = wanted.until {
             up_to = up_to.min(made_before(until)?);
+        }
+        if behind >= up_to {
+            return Ok(Page {
+                items: Vec::new(),
+                next: None,
+            });
         }
         let orgs: Vec<OrgId> = self.orgs.iter().map(|(org, _)| *org).collect();
         let index = self.app.index();
@@ -203,16 +212,21 @@ fn is_archived(error: &ReadError) -> bool {
 /// A record that was there at the start cannot be read: the fault is ours, unless it was moved away.
 pub(super) fn unreadable(error: ReadError) -> Problem {
     if let ReadError::Store(StoreError::Archived { position, .. }) = &error {
-        return Problem::new(
-            StatusCode::GONE,
-            format!("Record {position} was archived; the operator can move its segment back."),
-        );
+        return gone(*position);
     }
     tracing::error!(
         error = &error as &dyn std::error::Error,
         "a record could not be read"
     );
     Problem::internal()
+}
+
+/// A record that somebody named was moved away.
+fn gone(position: Position) -> Problem {
+    Problem::new(
+        StatusCode::GONE,
+        format!("Record {position} was archived; the operator can move its segment back."),
+    )
 }
 
 /// Reads records where there is a place for it.
@@ -226,7 +240,8 @@ pub(super) async fn read_records<T: Send + 'static>(
 
 /// List what happened, the newest last, or first with `order=desc`. Where the index is still being built a
 /// page may be shorter than its limit, or empty, and still have a `next`: only so many records are looked at
-/// for one answer. `Keyledger-Indexed` says how far the index is.
+/// for one answer. `Keyledger-Indexed` says how far the index is, and `Keyledger-Archived` the last event that
+/// was moved away from this server: a list begins behind it.
 ///
 /// # Errors
 /// 401, 403 without audit:read, 404 for an organisation that the caller is not in, 422, 503 when
@@ -252,24 +267,29 @@ pub async fn list_events(
     let orgs = log.orgs.iter().map(|(org, _)| *org);
     app.note_audit_read(&caller, orgs).await?;
     let indexed = app.index().position();
+    let archived = app.reader().archived();
     let page = read_records(&app, move || log.page(&filter)).await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((KEYLEDGER_INDEXED, indexed.get()))
-        .json(page))
+    let mut answer = HttpResponse::Ok();
+    answer.insert_header((KEYLEDGER_INDEXED, indexed.get()));
+    if archived > Position::ZERO {
+        answer.insert_header((KEYLEDGER_ARCHIVED, archived.get()));
+    }
+    Ok(answer.json(page))
 }
 
 /// Read one event by its position.
 ///
 /// # Errors
 /// 401, 403 without audit:read, 404 also for one that is not the caller's to read, 503 when too many
-/// read already.
+/// read already, 410 for one that was archived.
 #[utoipa::path(get, path = "/v1/events/{position}", tag = "events",
     params(("position" = u64, Path, description = "Where it stands in the ledger.")),
     responses(
         (status = 200, body = EventView, description = "The event."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks audit:read."),
-        (status = 404, body = ProblemBody, description = "No such event for the caller.")))]
+        (status = 404, body = ProblemBody, description = "No such event for the caller."),
+        (status = 410, body = ProblemBody, description = "It was archived.")))]
 pub async fn read_event(
     app: web::Data<App>,
     caller: Caller,

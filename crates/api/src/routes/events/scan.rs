@@ -59,15 +59,15 @@ pub(super) fn scan<E>(
     }
 }
 
-/// The last position whose record was made before `since`; records are never older than the one
-/// in front, so some twenty of a million are read to find it.
+/// The last position of `archived` to `last` whose record was made before `since`, and `archived` where none
+/// was; records are never older than the one in front, so some twenty of a million are read to find it.
 pub(super) fn last_before<E>(
     since: Timestamp,
-    last: Position,
+    (archived, last): (Position, Position),
     read: impl Fn(Position) -> Result<Option<Record>, E>,
 ) -> Result<Position, E> {
-    // Every record up to `before` was made before `since`, none from `from` on.
-    let (mut before, mut from) = (0, last.get() + 1);
+    // Every record that can be read up to `before` was made before `since`, none from `from` on.
+    let (mut before, mut from) = (archived.get(), last.get() + 1);
     while before + 1 < from {
         let middle = before + (from - before) / 2;
         let older = read(Position::new(middle))?.is_some_and(|record| record.at < since);
@@ -178,10 +178,23 @@ mod tests {
             (10_000, 19_998),
             (99_999, 20_000),
         ] {
-            let Ok(before) = last_before(second(since), last, read);
+            let Ok(before) = last_before(second(since), (Position::ZERO, last), read);
             assert_eq!(before, Position::new(expected), "since second {since}");
         }
-        let Ok(none) = last_before(second(1), Position::ZERO, read);
+        let Ok(none) = last_before(second(1), (Position::ZERO, Position::ZERO), read);
         assert_eq!(none, Position::ZERO);
+    }
+
+    #[test]
+    fn what_was_archived_is_not_looked_at_for_a_time() {
+        let (archived, last) = (Position::new(9_000), Position::new(20_000));
+        let readable = |position: Position| {
+            assert!(position > archived, "{position} was moved away");
+            read(position)
+        };
+        for (since, expected) in [(2, 9_000), (4_501, 9_000), (4_502, 9_002), (99_999, 20_000)] {
+            let Ok(before) = last_before(second(since), (archived, last), readable);
+            assert_eq!(before, Position::new(expected), "since second {since}");
+        }
     }
 }

@@ -25,7 +25,7 @@ use utoipa::ToSchema;
 
 use super::filter::{EventQuery, StreamQuery};
 use super::view::EventView;
-use super::{Filter, Log};
+use super::{Filter, Log, gone};
 use crate::answer::Page;
 use crate::app::App;
 use crate::caller::Caller;
@@ -364,6 +364,11 @@ pub async fn stream_events(
     let (_, filter, _) = following.look()?;
     if following.query.has_beginning() {
         following.after = filter.after;
+        // Whoever comes again is not to believe that nothing happened meanwhile.
+        let archived = following.app.reader().archived();
+        if filter.after > Position::ZERO && filter.after < archived {
+            return Err(gone(filter.after.next()));
+        }
     }
     // The first batch is read before the answer begins, so that what is wrong has its status.
     let mut first = following.next().await?;

@@ -99,7 +99,9 @@ impl FolderLog {
     ) -> Result<(), Box<dyn Error>> {
         let selection = self.select(query)?;
         let last = self.opened.reader.last();
-        let from = Position::new(after.saturating_add(1));
+        // What was moved away cannot be listed; `show` says so of one that is asked for.
+        let archived = self.opened.reader.archived();
+        let from = Position::new(after.saturating_add(1)).max(archived.next());
         for record in self.opened.reader.range(from, last) {
             let record = record?;
             if selection.ends_before(&record) {
