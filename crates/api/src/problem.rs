@@ -256,6 +256,7 @@ impl From<Refusal> for Problem {
             // The server draws the id; a caller who meets a draw that was taken tries again.
             Refusal::Taken(Field::CredentialId) => Self::unavailable("Try again."),
             Refusal::Taken(_)
+            | Refusal::TooManyOrganizations
             | Refusal::AlreadyMember
             | Refusal::AlreadyRegistered
             | Refusal::LastOwner

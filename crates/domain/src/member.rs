@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::directory::Directory;
 use crate::event::Event;
 use crate::id::{InvitationId, OrgId, UserId};
+use crate::org::ORGS_OF_PERSON_MAX;
 use crate::personal::Personal;
 use crate::refusal::{Field, Noun, Reason, Refusal};
 use crate::role::Role;
@@ -291,6 +292,9 @@ impl Directory {
         };
         if self.known_org(org).members.contains_key(&user) {
             return Err(Refusal::AlreadyMember);
+        }
+        if account.is_some_and(|account| account.orgs.len() >= ORGS_OF_PERSON_MAX) {
+            return Err(Refusal::TooManyOrganizations);
         }
         Ok(Some(Event::InvitationAccepted(InvitationAccepted {
             org,

@@ -88,6 +88,10 @@ impl Org {
     }
 }
 
+/// How many organisations a person is in at most. A record of what they do names all of them, and has to
+/// stay far below its largest size: who ends a key or a session must not be refused for it.
+pub const ORGS_OF_PERSON_MAX: usize = 200;
+
 /// Make the first organisation and its owner, on a server that has nobody yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetUp {
@@ -169,6 +173,13 @@ impl Directory {
             return Err(Refusal::UsersOnly);
         };
         self.require_anywhere(authority, built_in::WORKSPACES_WRITE)?;
+        // An app reaches its client's organisation and nothing else, so it makes none.
+        if self.is_by_delegate(authority) {
+            return Err(Refusal::UsersOnly);
+        }
+        if self.known_user(owner).orgs.len() >= ORGS_OF_PERSON_MAX {
+            return Err(Refusal::TooManyOrganizations);
+        }
         if self.org_by_slug(command.slug.as_str()).is_some() {
             return Err(Refusal::Taken(Field::Slug));
         }

@@ -294,6 +294,9 @@ pub enum Refusal {
     /// Another has this name already. (409)
     #[error("this {} is taken", .0.as_str())]
     Taken(Field),
+    /// Whatever a person does is recorded in each of their organisations, so these are bounded. (409)
+    #[error("a person is in at most {max} organizations; leave one first", max = crate::org::ORGS_OF_PERSON_MAX)]
+    TooManyOrganizations,
     /// The person is in the organisation already. (409)
     #[error("this user is a member already")]
     AlreadyMember,

@@ -340,6 +340,14 @@ impl Directory {
         proved.check_not_live_only(right)
     }
 
+    /// Whether an app asks for a person, whom it stands for in its client's organisation only.
+    pub(crate) fn is_by_delegate(&self, authority: &Authority) -> bool {
+        match self.proved(authority) {
+            Proved::Key(key) => matches!(key.issued.holder, Holder::Delegate { .. }),
+            Proved::Person | Proved::Gone => false,
+        }
+    }
+
     /// Whether this authority may do something in at least one organisation.
     ///
     /// # Errors

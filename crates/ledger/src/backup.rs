@@ -8,15 +8,17 @@
 //!   PEOP  the keys of persons, wrapped by the key file
 //!   CRED  what is left of credits: id 16 | grant 8 | left 8 | refills 8
 //!   RECS  records, as the store has them, each behind its length in 4 bytes; as many parts as it takes
-//!   DONE  BLAKE3 of all before this part
+//!   DONE  keyed BLAKE3 of the BLAKE3 of all before this part; nothing stands behind it
 //! ```
 //!
 //! Numbers are little-endian. The records are fixed by the checkpoint before the first is read, so whatever was
-//! answered before a backup began is in it, and what comes later is not. Without the key file a backup is of
+//! answered before a backup began is in it, and what comes later is not. The checkpoint vouches for the records
+//! only; for credits, sealed values and the rest the tag at the end does. Without the key file a backup is of
 //! no use, and whoever holds one with it holds the server: keep the two apart.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use keyledger_domain::Position;
 use keyledger_domain::id::EntitlementId;
@@ -26,7 +28,7 @@ use zeroize::Zeroizing;
 use crate::builder::{BuildError, FolderBuilder};
 use crate::checkpoint::{Checkpoint, NotACheckpoint};
 use crate::credits_store::{self, CreditsRow};
-use crate::key_file::{KeyFileError, MasterKey};
+use crate::key_file::{KeyFileError, MasterKey, Purpose, SubKey};
 use crate::ledger::KeyFile;
 use crate::merkle::{Frontier, Hash, leaf_hash};
 use crate::paths::Paths;
@@ -110,6 +112,7 @@ pub enum RestoreError {
 pub struct BackupSource {
     pub(crate) store: SledReader,
     pub(crate) paths: Paths,
+    pub(crate) key_file: Arc<KeyFile>,
 }
 
 impl BackupSource {
@@ -164,8 +167,8 @@ impl BackupSource {
             }
         }
         out.part(b"RECS", &records)?;
-        let sum = *out.hasher.finalize().as_bytes();
-        out.part(b"DONE", &sum)?;
+        let tag = tag(&self.key_file.sub_key(Purpose::BackupTag), &out.hasher);
+        out.part(b"DONE", tag.as_bytes())?;
         out.out.flush()?;
         Ok(())
     }
@@ -235,6 +238,7 @@ struct Reading<R> {
     size: u64,
     checkpoint: String,
     signed: Checkpoint,
+    tag_key: SubKey,
     key_file: Zeroizing<Vec<u8>>,
     master_key: MasterKey,
     people: Zeroizing<Vec<u8>>,
@@ -296,6 +300,7 @@ impl<R: Read> Reading<R> {
             size,
             checkpoint,
             signed,
+            tag_key: master_key.sub_key(Purpose::BackupTag),
             key_file,
             master_key,
             people,
@@ -331,16 +336,21 @@ impl<R: Read> Reading<R> {
                 done: last.get(),
                 total_estimate: self.size,
             });
-            let sum = *self.input.hasher.finalize().as_bytes();
-            let (tag, bytes) = self.input.next_part(last.next())?;
-            match &tag {
+            let damaged = || RestoreError::Damaged {
+                position: last.next(),
+            };
+            let wanted = tag(&self.tag_key, &self.input.hasher);
+            let (name, bytes) = self.input.next_part(last.next())?;
+            match &name {
                 b"RECS" => part = bytes,
-                b"DONE" if bytes == sum && last.get() == self.size => return Ok(()),
-                _ => {
-                    return Err(RestoreError::Damaged {
-                        position: last.next(),
-                    });
+                b"DONE" if last.get() == self.size => {
+                    // Compared in constant time.
+                    let found = bytes.try_into().map(blake3::Hash::from_bytes);
+                    let is_ours = found.is_ok_and(|found| found == wanted);
+                    let is_end = self.input.out.read(&mut [0])? == 0;
+                    return (is_ours && is_end).then_some(()).ok_or_else(damaged);
                 }
+                _ => return Err(damaged()),
             }
         }
     }
@@ -356,6 +366,10 @@ impl<R: Read> Reading<R> {
             Err(RestoreError::RootDiffers { found, expected })
         }
     }
+}
+
+fn tag(key: &SubKey, all_before: &blake3::Hasher) -> blake3::Hash {
+    blake3::keyed_hash(key.as_bytes(), all_before.finalize().as_bytes())
 }
 
 fn rows_of(bytes: &[u8]) -> Vec<CreditsRow> {

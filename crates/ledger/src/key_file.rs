@@ -109,6 +109,8 @@ pub enum Purpose {
     CreditsSum,
     /// The Ed25519 seed that signs the checkpoints of the log.
     LogSigner,
+    /// The tag at the end of a backup.
+    BackupTag,
     /// The tag in the stub of a segment that was moved away.
     ArchivedStub,
     /// The tag that stands in the index for an address that requests came from.
@@ -130,6 +132,7 @@ impl Purpose {
             Self::CreditsHead => "keyledger 2026-11 credits head tag",
             Self::CreditsSum => "keyledger 2026-11 credits sum",
             Self::LogSigner => "keyledger 2026-11 log signer",
+            Self::BackupTag => "keyledger 2026-11 backup tag",
             Self::ArchivedStub => "keyledger 2026-11 archived stub",
             Self::IndexSource => "keyledger 2026-11 index source",
             Self::FolderCheck => "keyledger 2026-11 folder check value",

@@ -531,6 +531,7 @@ impl Opened {
         let source = BackupSource {
             store: self.store.reader(),
             paths: self.folder.paths().clone(),
+            key_file: Arc::clone(&self.key_file),
         };
         source.write(&published, credits, with_key_file, out)?;
         Ok(published)
@@ -591,6 +592,7 @@ impl Opened {
         let backups = BackupSource {
             store: self.store.reader(),
             paths: paths.clone(),
+            key_file: Arc::clone(&self.key_file),
         };
         let ground = Ground {
             log: SledLog::new(self.store, self.head, self.folder),

@@ -309,3 +309,15 @@ fn n73_a_token_of_one_environment_is_none_in_the_other() {
         test.refresh(&refresh).expect(200);
     }
 }
+
+#[test]
+fn n110_an_app_makes_no_organisation_for_the_person_it_asks_for() {
+    let app = register(&json!({ "scopes": ["files:read", "workspaces:write"] }));
+    let (token, _) = app.tokens("workspaces:write");
+    let app = world().anonymous().bearer(&token);
+    let body = json!({ "name": unique("By an app") });
+    app.post("/v1/workspaces", &body).expect(403);
+    // What it may do in its own organisation it does.
+    app.patch("/v1/orgs/acme/policy", &json!({})).expect(200);
+    world().owner().post("/v1/workspaces", &body).expect(201);
+}

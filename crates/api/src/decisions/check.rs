@@ -289,6 +289,7 @@ impl Failed {
             Refusal::Unknown(_)
             | Refusal::Invalid { .. }
             | Refusal::Taken(_)
+            | Refusal::TooManyOrganizations
             | Refusal::AlreadyMember
             | Refusal::AlreadyRegistered
             | Refusal::LastOwner

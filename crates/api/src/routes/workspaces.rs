@@ -88,13 +88,13 @@ pub struct NewWorkspace {
 /// Make an organisation. I become its owner.
 ///
 /// # Errors
-/// 401, 403 without workspaces:write, 409 for a slug that is taken, 422.
+/// 401, 403 without workspaces:write and for apps, 409 for a slug that is taken and beyond 200 organisations, 422.
 #[utoipa::path(post, path = "/v1/workspaces", tag = "workspaces", request_body = NewWorkspace,
     responses(
         (status = 201, body = WorkspaceView, description = "The organisation."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller is no user, or lacks workspaces:write."),
-        (status = 409, body = ProblemBody, description = "The slug is taken."),
+        (status = 409, body = ProblemBody, description = "The slug is taken, or the caller is in as many organizations as a person may be."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn create_workspace(
     app: web::Data<App>,

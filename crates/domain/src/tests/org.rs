@@ -3,7 +3,8 @@
 use super::world::*;
 use crate::actor::Authority;
 use crate::event::Event;
-use crate::org::{AddScope, CreateOrg, SetUp};
+use crate::member::RemoveMember;
+use crate::org::{AddScope, CreateOrg, ORGS_OF_PERSON_MAX, SetUp};
 use crate::refusal::{Field, Noun, Refusal};
 use crate::role::Role;
 use crate::scope::{Access, ScopeEntry};
@@ -89,6 +90,28 @@ fn who_makes_an_organisation_owns_it() {
         world.directory.member_role(org("acme"), user("max")),
         Some(Role::Manager)
     );
+}
+
+#[test]
+fn n130_a_person_is_in_so_many_organisations_and_can_leave_again() {
+    let mut world = world();
+    for number in 1..ORGS_OF_PERSON_MAX {
+        world = world.after(password("max"), create_org(&format!("org-{number}")));
+    }
+    let orgs = &world.directory.user(user("max")).unwrap().orgs;
+    assert_eq!(orgs.len(), ORGS_OF_PERSON_MAX);
+    let leave = RemoveMember {
+        org: org("acme"),
+        user: user("max"),
+    };
+    table! { world;
+        password("max"), create_org("one-more") => refused(Refusal::TooManyOrganizations);
+        password("ada"), create_org("one-more") => happens("OrgCreated");
+    }
+    let world = world.after(password("max"), leave);
+    table! { world;
+        password("max"), create_org("one-more") => happens("OrgCreated");
+    }
 }
 
 #[test]

@@ -90,6 +90,43 @@ fn a_backup_that_was_changed_or_cut_off_anywhere_makes_no_folder() {
 }
 
 #[test]
+fn n117_nobody_without_the_key_file_changes_what_stands_beside_the_records_of_a_backup() {
+    let bench = Bench::with(&steps());
+    let file = backed_up(&bench, true);
+    let last_part = file.len() - 44;
+    assert_eq!(&file[last_part..last_part + 4], b"DONE");
+    let refused = |what: &str, file: &[u8]| {
+        let found = backup::verify(file, None, &mut |_| {});
+        assert!(
+            matches!(found, Err(RestoreError::Damaged { .. })),
+            "{what}: {found:?}"
+        );
+    };
+    let parts = [&b"PEOP"[..], b"CRED"].map(|name| {
+        let found = file.windows(4).position(|bytes| bytes == name);
+        found.expect("a part")
+    });
+    for part in parts {
+        let mut other = file.clone();
+        // One row or key more, of zeros, and the hash made anew.
+        let length_at = part + 4;
+        let length = other[length_at..].first_chunk().copied().expect("8 bytes");
+        let length = u64::from_le_bytes(length);
+        let end = length_at + 8 + usize::try_from(length).expect("small");
+        other.splice(end..end, [0; 40]);
+        other[length_at..length_at + 8].copy_from_slice(&(length + 40).to_le_bytes());
+        let sum_at = other.len() - 32;
+        let sum = *blake3::hash(&other[..sum_at - 12]).as_bytes();
+        other[sum_at..].copy_from_slice(&sum);
+        refused("a changed part", &other);
+    }
+    let mut longer = file.clone();
+    longer.push(0);
+    refused("something behind the end", &longer);
+    backup::verify(&file[..], None, &mut |_| {}).expect("as it was");
+}
+
+#[test]
 fn a_backup_that_is_taken_while_changes_go_on_has_all_that_was_answered_before() {
     let all = steps();
     let bench = Bench::with(&all[..30]);
