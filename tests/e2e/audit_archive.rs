@@ -46,17 +46,16 @@ fn after_an_archive_lists_begin_behind_it_and_only_a_named_event_is_gone() {
     let password = world.anonymous().basic(OWNER_EMAIL, OWNER_PASSWORD);
     let key = make_key(&password, &json!({ "handle": "auditor" })).string("token");
     let owner = world.with_key(&key);
-    let (mut last, mut middle) = (0, Value::Null);
+    let mut middle = Value::Null;
     for number in 0..40 {
         let name = json!({ "name": format!("Team {number}") });
         let made = owner
             .post(&format!("/v1/orgs/{OWNER_ORG}/teams"), &name)
             .expect(201);
-        let position = made.header("Keyledger-Position").expect("a position");
-        last = position.parse().expect("a number");
         if number == 30 {
+            let position = made.header("Keyledger-Position").expect("a position");
             middle = owner
-                .get(&format!("/v1/events/{last}"))
+                .get(&format!("/v1/events/{position}"))
                 .expect(200)
                 .member("time");
         }

@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
 
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
 use futures_core::Stream;
-use keyledger_domain::Role;
 use keyledger_domain::scope::built_in;
+use keyledger_domain::{Position, Role};
 use tokio::sync::mpsc;
 
 use crate::app::App;
@@ -27,13 +28,14 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// lies in `keys/master.key` and belongs elsewhere.
 ///
 /// # Errors
-/// 401, 403 for whoever is no owner of the operator's organization or lacks audit:read, 503 while another
-/// backup is written.
+/// 401, 403 for whoever is no owner of the operator's organization or lacks audit:read, 410 where records were
+/// archived, 503 while another backup is written.
 #[utoipa::path(get, path = "/v1/backup", tag = "log",
     responses(
         (status = 200, content_type = "application/octet-stream", body = Vec<u8>, description = "The backup."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller is no owner of the operator's organization, or lacks audit:read."),
+        (status = 410, body = ProblemBody, description = "Records were archived, so a backup would not be whole."),
         (status = 503, body = ProblemBody, description = "Another backup is being written, or no checkpoint can be signed.")))]
 pub async fn back_up(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, Problem> {
     passage::required(built_in::AUDIT_READ);
@@ -43,10 +45,20 @@ pub async fn back_up(app: web::Data<App>, caller: Caller) -> Result<HttpResponse
         directory.require_of_operator(authority, built_in::AUDIT_READ, Role::Owner)?;
         directory.require_operator_owner(authority, built_in::AUDIT_READ)?;
     }
+    if app.reader().archived() > Position::ZERO {
+        return Err(Problem::new(
+            StatusCode::GONE,
+            "Records were archived, so a backup would not be whole: keep a copy of the folder and of the segments that \
+             were moved away.",
+        ));
+    }
     let place = app
         .backup_places()
         .try_acquire_owned()
         .map_err(|_| Problem::unavailable("Another backup is being written; try again later."))?;
+    let operator = app.directory().operator_org();
+    app.note_audit_read(&caller, operator).await?;
+    tracing::info!(actor = %caller.authority().actor, "a backup is downloaded");
     // Whatever was answered before now is in it.
     let published = app.log().published_with(app.reader().last()).await?;
     let credits = app.credits_rows().ok_or_else(|| {

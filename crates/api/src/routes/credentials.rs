@@ -271,5 +271,14 @@ pub async fn read_credential(
     if view.organizations.is_empty() {
         return Err(unknown().into());
     }
-    Ok(told.answer(&view))
+    let of_slug = |reach: &CredentialReach| {
+        let org = told.state().org_by_slug(&reach.organization)?;
+        Some(org.id).filter(|org| audited.contains(org))
+    };
+    let read: Vec<OrgId> = view.organizations.iter().filter_map(of_slug).collect();
+    let answer = told.answer(&view);
+    // It holds the state, which waits for no record.
+    drop(told);
+    app.note_audit_read(&caller, read).await?;
+    Ok(answer)
 }

@@ -65,7 +65,8 @@ pub async fn list_differences(
     query: web::Query<BetweenQuery>,
 ) -> Result<HttpResponse, Problem> {
     let right = built_in::AUDIT_READ;
-    app.require_in(&caller, &org, right)?;
+    let read = app.require_in(&caller, &org, right)?;
+    app.note_audit_read(&caller, [read]).await?;
     let from = query.from.as_deref().unwrap_or("0");
     let from = app.state_at("from", from).await?;
     let to = match &query.to {

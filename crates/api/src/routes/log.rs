@@ -165,6 +165,8 @@ pub async fn read_entries(
         .require_of_operator(caller.authority(), built_in::AUDIT_READ, Role::Manager)?;
     let tile = Tile::parse(&index).ok_or_else(Problem::not_found)?;
     tile.check_within(app.log().published()?.size)?;
+    let operator = app.directory().operator_org();
+    app.note_audit_read(&caller, operator).await?;
     let bytes = read_records(&app.clone(), move || {
         let first = Position::new(tile.index * TILE_HASHES + 1);
         let last = Position::new(tile.index * TILE_HASHES + tile.width);

@@ -55,6 +55,32 @@ fn a_reader_is_on_record_once_with_what_they_showed_and_from_where() {
 }
 
 #[test]
+fn whatever_tells_of_the_past_is_reading_too() {
+    let (org, boss) = world().other_org();
+    let boss = world().with_key(&boss.key);
+    let key = make_key(&boss, &json!({ "handle": unique("looked-at") }));
+    let differences = format!("/v1/orgs/{org}/differences");
+    let credential = format!("/v1/credentials/{}", key.string("id"));
+    for path in [&differences, &credential] {
+        let auditor = world().person_in(&org, &boss, "manager");
+        let reader = world().with_key(&auditor.key);
+        reader.get(path).expect(200);
+        let actor = format!("user:{}", reader.get("/v1/me").expect(200).string("id"));
+        let noted = readings(&boss, &org);
+        assert!(noted.iter().any(|event| event["actor"] == *actor), "{path}");
+    }
+    // Bundles and backups hold the records of all: they are read for the operator.
+    for path in ["/v1/log/tile/entries/000.p/1", "/v1/backup"] {
+        let operator = world().person("owner");
+        let reader = world().with_key(&operator.key);
+        reader.get(path).expect(200);
+        let actor = format!("user:{}", reader.get("/v1/me").expect(200).string("id"));
+        let noted = readings(&world().owner(), "acme");
+        assert!(noted.iter().any(|event| event["actor"] == *actor), "{path}");
+    }
+}
+
+#[test]
 fn one_event_read_by_its_position_is_read_too() {
     let (org, boss) = world().other_org();
     let boss = world().with_key(&boss.key);

@@ -16,7 +16,7 @@ impl App {
     ///
     /// # Errors
     /// 401 or 403 if they lost the right meanwhile, 503 when nothing can be recorded.
-    pub(super) async fn note_audit_read(
+    pub(crate) async fn note_audit_read(
         &self,
         caller: &Caller,
         orgs: impl IntoIterator<Item = OrgId>,
