@@ -257,6 +257,7 @@ impl From<Refusal> for Problem {
             Refusal::Taken(Field::CredentialId) => Self::unavailable("Try again."),
             Refusal::Taken(_)
             | Refusal::TooManyOrganizations
+            | Refusal::TooManyInvitations
             | Refusal::AlreadyMember
             | Refusal::AlreadyRegistered
             | Refusal::LastOwner

@@ -211,6 +211,11 @@ impl Directory {
         })))
     }
 
+    /// How often somebody was invited to this address, followed or taken back or not.
+    pub(crate) fn times_invited(&self, email: &Email) -> usize {
+        self.invited.get(email).map_or(0, BTreeSet::len)
+    }
+
     /// Notes for whose address an invitation was, for as long as the server lives: the address stands
     /// in its record also after it was followed or taken back.
     pub(crate) fn note_invited(&mut self, email: &Personal<Email>, invitation: InvitationId) {

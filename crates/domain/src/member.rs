@@ -45,6 +45,10 @@ pub struct AddMember {
     pub new: NewUser,
 }
 
+/// How often an address is invited at most. An erasure names all these invitations in one record, and must not be
+/// refused for its size, whoever sent them.
+pub const INVITATIONS_OF_ADDRESS_MAX: usize = 2_000;
+
 /// Ask somebody in by a token that only they are to get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InviteMember {
@@ -226,6 +230,9 @@ impl Directory {
             .is_some_and(|u| org.members.contains_key(&u.id))
         {
             return Err(Refusal::AlreadyMember);
+        }
+        if self.times_invited(&command.email) >= INVITATIONS_OF_ADDRESS_MAX {
+            return Err(Refusal::TooManyInvitations);
         }
         if self.is_credential_taken(command.token)
             || org.invitations.contains_key(&command.invitation)

@@ -297,6 +297,9 @@ pub enum Refusal {
     /// Whatever a person does is recorded in each of their organisations, so these are bounded. (409)
     #[error("a person is in at most {max} organizations; leave one first", max = crate::org::ORGS_OF_PERSON_MAX)]
     TooManyOrganizations,
+    /// An erasure names all invitations to an address, so these are bounded. (409)
+    #[error("this address was invited {max} times, which is as often as it can be", max = crate::member::INVITATIONS_OF_ADDRESS_MAX)]
+    TooManyInvitations,
     /// The person is in the organisation already. (409)
     #[error("this user is a member already")]
     AlreadyMember,

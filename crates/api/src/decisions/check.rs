@@ -290,6 +290,7 @@ impl Failed {
             | Refusal::Invalid { .. }
             | Refusal::Taken(_)
             | Refusal::TooManyOrganizations
+            | Refusal::TooManyInvitations
             | Refusal::AlreadyMember
             | Refusal::AlreadyRegistered
             | Refusal::LastOwner

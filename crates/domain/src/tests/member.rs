@@ -4,8 +4,8 @@ use super::world::*;
 use crate::actor::Authority;
 use crate::event::Event;
 use crate::member::{
-    AcceptInvitation, AddMember, ChangeMemberRole, InviteMember, MemberInvited, RemoveMember,
-    RevokeInvitation,
+    AcceptInvitation, AddMember, ChangeMemberRole, INVITATIONS_OF_ADDRESS_MAX, InviteMember,
+    MemberInvited, RemoveMember, RevokeInvitation,
 };
 use crate::org::CreateOrg;
 use crate::personal::Personal;
@@ -176,6 +176,29 @@ fn who_invites() {
         // Somebody who has an account elsewhere, and somebody who was asked before.
         password("max"), invite("gus", Manager) => happens("MemberInvited");
         password("max"), invite("eve", Member)  => happens("MemberInvited");
+    }
+}
+
+#[test]
+fn n123_no_number_of_invitations_stands_in_the_way_of_an_erasure() {
+    let mut world = world();
+    for number in 0..INVITATIONS_OF_ADDRESS_MAX {
+        let again = InviteMember {
+            invitation: invitation(&format!("again-{number}")),
+            token: credential(&format!("t{number}")),
+            ..invite("gus", Member)
+        };
+        let id = again.invitation;
+        world = world.after(password("max"), again);
+        let back = RevokeInvitation {
+            org: org("acme"),
+            invitation: id,
+        };
+        world = world.after(password("max"), back);
+    }
+    table! { world;
+        password("max"), invite("gus", Member) => refused(Refusal::TooManyInvitations);
+        password("max"), invite("eve", Member) => happens("MemberInvited");
     }
 }
 
