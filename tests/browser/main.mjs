@@ -295,7 +295,7 @@ const tests = {
     });
   },
 
-  async 'n112: what one may not do is not offered, and strangers to the organisation allow nothing'() {
+  async 'n112: what one may not do is not offered, and strangers to the organization allow nothing'() {
     await ask(server, 'POST', '/v1/orgs/acme/members', { email: 'bob@example.com', password: PASSWORD, role: 'member' });
     const client = await register('Auditor', { scopes: ['files:read', 'audit:read'] });
     await visit({}, async (page) => {

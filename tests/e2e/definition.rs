@@ -9,7 +9,7 @@ use crate::world::{make_key, unique, world};
 
 struct Operation {
     method: String,
-    /// With acme as the organisation, and a name that nothing has for the rest.
+    /// With acme as the organization, and a name that nothing has for the rest.
     path: String,
     definition: Value,
 }

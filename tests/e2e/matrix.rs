@@ -197,7 +197,7 @@ fn without_name(reply: &Reply, names: &[String]) -> (u16, String, Vec<String>) {
     (status, text, headers)
 }
 
-/// Two requests that must be answered alike, for the first names what another organisation has and
+/// Two requests that must be answered alike, for the first names what another organization has and
 /// the second what never was.
 fn check_alike(
     caller: &Caller,
@@ -245,7 +245,7 @@ struct Asked {
 }
 
 #[test]
-fn n110_what_another_organisation_has_is_answered_like_what_never_was() {
+fn n110_what_another_organization_has_is_answered_like_what_never_was() {
     let mut board = Board::set_up();
     let rows = table::rows();
     let mut things = Things::default();

@@ -241,7 +241,7 @@ fn services_and_entitlements_have_limits_too() {
 }
 
 #[test]
-fn the_default_of_an_organisation_counts_where_a_key_has_none() {
+fn the_default_of_an_organization_counts_where_a_key_has_none() {
     let (org, boss) = world().other_org();
     let by_password = world().anonymous().basic(&boss.email, &boss.password);
     let limits = format!("/v1/orgs/{org}/limits");
@@ -271,7 +271,7 @@ fn the_default_of_an_organisation_counts_where_a_key_has_none() {
 }
 
 #[test]
-fn of_several_organisations_the_one_that_is_meant_counts() {
+fn of_several_organizations_the_one_that_is_meant_counts() {
     let world: &World = world();
     let (org, boss) = world.other_org();
     // The owner of the server is in this one too, and in many others.

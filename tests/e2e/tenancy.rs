@@ -1,11 +1,11 @@
-//! Number 110: what belongs to another organisation is not there.
+//! Number 110: what belongs to another organization is not there.
 
 use serde_json::{Value, json};
 
 use crate::world::{status_as, unique, world};
 
 #[test]
-fn n110_another_organisations_things_are_404_like_what_never_was() {
+fn n110_another_organizations_things_are_404_like_what_never_was() {
     let (_, person) = world().other_org();
     let stranger = world().with_key(&person.key);
     let service = world().service();
@@ -51,7 +51,7 @@ fn n110_another_organisations_things_are_404_like_what_never_was() {
 }
 
 #[test]
-fn n110_another_organisations_team_is_not_a_team() {
+fn n110_another_organizations_team_is_not_a_team() {
     let (slug, person) = world().other_org();
     let team = world()
         .owner()
@@ -71,7 +71,7 @@ fn n110_another_organisations_team_is_not_a_team() {
 }
 
 #[test]
-fn n110_a_service_of_one_organisation_is_nobody_in_another() {
+fn n110_a_service_of_one_organization_is_nobody_in_another() {
     let (slug, _) = world().other_org();
     let service = world().with_key(&world().service().string("key"));
     service

@@ -89,7 +89,7 @@ impl World {
         self.person_in(OWNER_ORG, &self.owner(), role)
     }
 
-    /// A new person in an organisation, let in by `inviter`.
+    /// A new person in an organization, let in by `inviter`.
     pub(crate) fn person_in(&self, org: &str, inviter: &Client, role: &str) -> Person {
         let email = format!("{}@example.com", unique(role));
         let password = format!("the long passphrase of {email}");
@@ -123,7 +123,7 @@ impl World {
             .expect(201)
     }
 
-    /// An organisation apart from `acme`, and its owner, who is not in `acme`.
+    /// An organization apart from `acme`, and its owner, who is not in `acme`.
     pub(crate) fn other_org(&self) -> (String, Person) {
         let name = unique("Other Org");
         let slug = self

@@ -12,7 +12,7 @@ use crate::setting;
 pub const OWNER_EMAIL: &str = "owner@example.com";
 /// That user's password.
 pub const OWNER_PASSWORD: &str = "correct horse battery staple 9";
-/// The slug of the organisation that the first start makes.
+/// The slug of the organization that the first start makes.
 pub const OWNER_ORG: &str = "acme";
 
 /// How a server is to be started: by default on a free loopback port, in a new folder, with the

@@ -1,4 +1,4 @@
-//! All keys of an organisation, looked at without keeping others from writing.
+//! All keys of an organization, looked at without keeping others from writing.
 //!
 //! A look at a hundred thousand keys takes some tens of milliseconds. Were it one look under one lock, a
 //! writer would wait for its end and every reader behind the writer, verifications too; and the
@@ -15,7 +15,7 @@ use crate::app::App;
 const STEP: usize = 256;
 
 impl App {
-    /// The public ids of all keys of an organisation, dead or alive, in their order; of a list that
+    /// The public ids of all keys of an organization, dead or alive, in their order; of a list that
     /// goes on, those behind its last page.
     pub(crate) async fn key_ids_in(
         &self,
@@ -41,7 +41,7 @@ impl App {
         ids
     }
 
-    /// What is found in these keys of an organisation, in their order: at least `enough`, if there is
+    /// What is found in these keys of an organization, in their order: at least `enough`, if there is
     /// as much.
     pub(crate) async fn find_in_keys<T>(
         &self,

@@ -1,4 +1,4 @@
-//! What changed in an organisation between two moments: what came, what went, and of what stayed each field
+//! What changed in an organization between two moments: what came, what went, and of what stayed each field
 //! before and after.
 //!
 //! The states are compared, not the records in between: what was made and deleted again in the meantime is in
@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ThingKind {
-    /// The organisation itself: its name, limits and policy.
+    /// The organization itself: its name, limits and policy.
     Organization,
     /// A member.
     Member,
@@ -118,7 +118,7 @@ struct Thing {
 
 type Things = BTreeMap<(ThingKind, String), Thing>;
 
-/// What differs in an organisation between two states, by kind and identifier. `sees` says whether what
+/// What differs in an organization between two states, by kind and identifier. `sees` says whether what
 /// belongs to an environment is told.
 pub fn between(
     before: &Directory,
@@ -210,7 +210,7 @@ fn things_of(directory: &Directory, org: &Org, sees: &impl Fn(Environment) -> bo
 /// Takes a thing: what it is, its identifier, its name, its fields.
 type Put<'a> = &'a mut dyn FnMut(ThingKind, String, Option<String>, Fields);
 
-/// The organisation itself, and who is in it or asked in.
+/// The organization itself, and who is in it or asked in.
 fn put_people(directory: &Directory, org: &Org, put: Put<'_>) {
     put(
         ThingKind::Organization,
@@ -240,7 +240,7 @@ fn put_people(directory: &Directory, org: &Org, put: Put<'_>) {
     }
 }
 
-/// What an organisation gives to several at once.
+/// What an organization gives to several at once.
 fn put_teams(directory: &Directory, org: &Org, sees: &impl Fn(Environment) -> bool, put: Put<'_>) {
     for team in org.teams.values() {
         let services = team.services.iter().filter_map(|id| directory.service(*id));

@@ -1,4 +1,4 @@
-//! Switches off the keys that lie idle for longer than the policies of their organisations allow.
+//! Switches off the keys that lie idle for longer than the policies of their organizations allow.
 
 use std::time::Duration;
 

@@ -43,7 +43,7 @@ const X_RATELIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Name {
     key: CredentialId,
-    /// The organisation whose default it is. A person's key that is used in two has a bucket in each:
+    /// The organization whose default it is. A person's key that is used in two has a bucket in each:
     /// what one of them allows is no business of the other.
     default_of: Option<OrgId>,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// The limit of a key where it is used in this organisation, if it has one there.
+    /// The limit of a key where it is used in this organization, if it has one there.
     pub(crate) fn within(key: &ApiKey, org: &Org) -> Option<Self> {
         let limit = key.rate_limit_in(org)?;
         let default_of = key.rate_limit().is_none().then_some(org.id);
@@ -69,9 +69,9 @@ impl Bound {
 
     /// The limit of a key that asks for something at one of our own addresses, if it has one there.
     ///
-    /// The key of a person is used in the organisation that the address names, or else in the only
+    /// The key of a person is used in the organization that the address names, or else in the only
     /// one that they are in. Where there are several and none is named, no default counts: one
-    /// organisation must not keep people from what they do in another.
+    /// organization must not keep people from what they do in another.
     pub(crate) fn of_caller(
         directory: &Directory,
         key: &ApiKey,
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_do_not_share_and_neither_do_organisations() {
+    fn keys_do_not_share_and_neither_do_organizations() {
         let (_, limits) = bench();
         let one = bound("3kTMd9wQx", 2, 60);
         // In the same shard.

@@ -81,7 +81,7 @@ impl Told<'_> {
         self.then.is_some()
     }
 
-    /// The organisation with this slug as it is told, in which the caller has this right today.
+    /// The organization with this slug as it is told, in which the caller has this right today.
     ///
     /// # Errors
     /// As [`organization::require`]; 404 too where it did not exist yet.
@@ -156,7 +156,7 @@ impl App {
         }
     }
 
-    /// The state that is asked for, for whoever has this right in an organisation: a stranger is told that
+    /// The state that is asked for, for whoever has this right in an organization: a stranger is told that
     /// they are one before anything is put together for them.
     ///
     /// # Errors

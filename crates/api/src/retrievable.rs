@@ -58,7 +58,7 @@ impl App {
         if !retrievable {
             return Ok(None);
         }
-        // Nothing is recorded where the policy of an organisation shows nothing.
+        // Nothing is recorded where the policy of an organization shows nothing.
         let noted = self.execute(caller, RevealApiKey { id }).await?;
         if noted.record.is_none() {
             return Ok(None);

@@ -301,7 +301,7 @@ fn configure_tokens(config: &mut ServiceConfig) {
         );
 }
 
-/// The part of the table that is about organisations and what they hold.
+/// The part of the table that is about organizations and what they hold.
 fn configure_organization(config: &mut ServiceConfig) {
     config
         .service(
@@ -441,7 +441,7 @@ fn configure_oauth(config: &mut ServiceConfig) {
         );
 }
 
-/// The part of the table that is about all keys of an organisation together, and what happened.
+/// The part of the table that is about all keys of an organization together, and what happened.
 fn configure_oversight(config: &mut ServiceConfig) {
     config
         .service(at(paths::EVENTS).get(events::list_events).done())

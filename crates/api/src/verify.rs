@@ -152,10 +152,10 @@ pub struct Verdict<'d> {
     /// When valid: who holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner<'d>>,
-    /// When valid: the slug of the organisation in which it is.
+    /// When valid: the slug of the organization in which it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization: Option<&'d str>,
-    /// When valid: all that it may do in that organisation.
+    /// When valid: all that it may do in that organization.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<&'d str>>,
     /// When valid: `live` or `test`.
@@ -266,7 +266,7 @@ impl<'d> From<Verdict<'d>> for Answer<'d> {
 
 /// Answers a verification.
 ///
-/// A key of another organisation is not found, as if nobody had made it; so is a live key to a
+/// A key of another organization is not found, as if nobody had made it; so is a live key to a
 /// test credential.
 ///
 /// # Errors
@@ -277,7 +277,7 @@ pub(crate) fn verify<'d>(
     authority: &'d Authority,
     question: &Question<'_>,
 ) -> Result<Answer<'d>, Refusal> {
-    // Who may verify in an organisation of the key may verify; only otherwise is there more to ask.
+    // Who may verify in an organization of the key may verify; only otherwise is there more to ask.
     let may_ask = || directory.require_anywhere(authority, built_in::KEYS_VERIFY);
     let found = lookup::find(directory, ours, question.key, question.ip, question.now);
     let (key, which) = match found {
@@ -293,7 +293,7 @@ pub(crate) fn verify<'d>(
             });
         }
     };
-    // A person may be in several of the caller's organisations; one in which all is held will do.
+    // A person may be in several of the caller's organizations; one in which all is held will do.
     let held = |org: &&Org| {
         question
             .scopes
@@ -360,7 +360,7 @@ fn counted(key: &ApiKey) -> Option<CredentialId> {
     (key.issued.kind != CredentialKind::AccessToken).then_some(key.issued.id)
 }
 
-/// Whether the caller may verify in an organisation of the key, even one that switched its owner off.
+/// Whether the caller may verify in an organization of the key, even one that switched its owner off.
 fn is_known_to(directory: &Directory, authority: &Authority, key: &ApiKey) -> bool {
     let member_orgs = directory.member_orgs_of(key.issued.holder.actor());
     let of_member = member_orgs.filter(|org| {
@@ -372,7 +372,7 @@ fn is_known_to(directory: &Directory, authority: &Authority, key: &ApiKey) -> bo
     of_member.count() > 0 || common_orgs(directory, authority, key).next().is_some()
 }
 
-/// The organisations in which the key is and the caller may verify.
+/// The organizations in which the key is and the caller may verify.
 fn common_orgs<'d>(
     directory: &'d Directory,
     authority: &'d Authority,
@@ -382,7 +382,7 @@ fn common_orgs<'d>(
     let id = key.issued.id;
     let (user, org) = match key.issued.holder {
         Holder::User { user, .. } => (Some(user), None),
-        // The holder may be gone; the organisation still tells its own people what became of it.
+        // The holder may be gone; the organization still tells its own people what became of it.
         Holder::Service { org, .. }
         | Holder::Entitlement { org, .. }
         | Holder::Client { org, .. }

@@ -59,7 +59,7 @@ pub struct RevokeAccessToken {
 /// A client was given a token for itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientTokenIssued {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -70,7 +70,7 @@ pub struct ClientTokenIssued {
 /// An access token was ended before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct AccessTokenRevoked {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The client that it was issued to.
     pub client: ClientId,

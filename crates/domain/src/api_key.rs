@@ -44,29 +44,29 @@ pub enum Holder {
     },
     /// A service.
     Service {
-        /// Its organisation.
+        /// Its organization.
         org: OrgId,
         /// The service.
         service: ServiceId,
     },
     /// An entitlement token.
     Entitlement {
-        /// Its organisation.
+        /// Its organization.
         org: OrgId,
         /// The token.
         entitlement: EntitlementId,
     },
     /// An OAuth client that acts for itself, by an access token.
     Client {
-        /// Its organisation.
+        /// Its organization.
         org: OrgId,
         /// The client.
         client: ClientId,
     },
     /// A person for whom an OAuth client acts, by an access token. It reaches nothing outside of the
-    /// client's organisation, whatever else the person is in.
+    /// client's organization, whatever else the person is in.
     Delegate {
-        /// The client's organisation.
+        /// The client's organization.
         org: OrgId,
         /// The person.
         user: UserId,
@@ -235,7 +235,7 @@ pub struct ApiKeyActivated {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DisabledFor {
-    /// It lay idle for longer than the organisation's policy allows.
+    /// It lay idle for longer than the organization's policy allows.
     Idle,
 }
 
@@ -280,7 +280,7 @@ pub struct ApiKeyRevealed {
 
 impl Directory {
     /// Finds a key that `authority` may manage: its own user key with `keys:write`, its
-    /// organisation's service with `services:write` and entitlement with `entitlements:write`.
+    /// organization's service with `services:write` and entitlement with `entitlements:write`.
     fn managed(&self, authority: &Authority, id: CredentialId) -> Result<&ApiKey, Refusal> {
         self.held_key(authority, id)
             .and_then(|key| match key.revoked_at() {

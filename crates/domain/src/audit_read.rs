@@ -1,4 +1,4 @@
-//! That somebody read the audit log of an organisation: once for each reader, organisation and hour.
+//! That somebody read the audit log of an organization: once for each reader, organization and hour.
 //! What they looked for is not kept; that they looked, when, from where and with which credential, is.
 
 use serde::Serialize;
@@ -15,14 +15,14 @@ use crate::time::Timestamp;
 /// For how long one record stands for all reading by the same reader, in seconds.
 pub const AUDIT_READ_SECONDS: u64 = 3_600;
 
-/// Note that whoever asks reads the audit log of an organisation.
+/// Note that whoever asks reads the audit log of an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoteAuditLogRead {
     /// Whose log it is.
     pub org: OrgId,
 }
 
-/// Somebody began to read the audit log of an organisation. Who, and with what, the record says itself.
+/// Somebody began to read the audit log of an organization. Who, and with what, the record says itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct AuditLogRead {
     /// Whose log it is.

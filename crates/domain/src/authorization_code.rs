@@ -37,7 +37,7 @@ pub struct AuthorizationCode {
     pub digest: Digest,
     /// The client it was issued to.
     pub client: ClientId,
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// Who said yes.
     pub user: UserId,
@@ -104,7 +104,7 @@ pub struct RedeemAuthorizationCode {
 /// A person allowed a client to act for them, and a code was issued to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuthorizationCodeIssued {
-    /// The client's organisation.
+    /// The client's organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -131,7 +131,7 @@ pub struct AuthorizationCodeIssued {
 /// A code was exchanged for tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AuthorizationCodeRedeemed {
-    /// The client's organisation.
+    /// The client's organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -175,7 +175,7 @@ impl Directory {
         let client = self
             .active_client(command.client)
             .ok_or(Refusal::Unknown(Noun::Client))?;
-        // Whoever is not in the client's organisation learns nothing of it but its name, and gives it
+        // Whoever is not in the client's organization learns nothing of it but its name, and gives it
         // nothing.
         let org = self.require_visible(authority, client.org)?;
         if !client.has_grant(GrantType::AuthorizationCode) {

@@ -1,6 +1,6 @@
-//! Keys that an organisation has revoked for itself alone.
+//! Keys that an organization has revoked for itself alone.
 //!
-//! A person's key works in all organisations in which they are active, and none of them ends what
+//! A person's key works in all organizations in which they are active, and none of them ends what
 //! works in another. Nor does being in another shield a key: where it is revoked, it is barred, and
 //! there it is as good as dead.
 
@@ -14,13 +14,13 @@ use crate::refusal::Refusal;
 use crate::time::Timestamp;
 
 impl Directory {
-    /// Whether a key was revoked for this organisation alone. Every verification asks, and nearly
+    /// Whether a key was revoked for this organization alone. Every verification asks, and nearly
     /// always there is no such key at all.
     pub fn bars(&self, org: OrgId, id: CredentialId) -> bool {
         !self.barred.is_empty() && self.barred_at(org, id).is_some()
     }
 
-    /// Whether a key is good in this organisation at all: not where it was revoked, and a token nowhere
+    /// Whether a key is good in this organization at all: not where it was revoked, and a token nowhere
     /// but where its client is.
     pub fn reaches(&self, key: &ApiKey, org: OrgId) -> bool {
         let is_own = match key.issued.holder {
@@ -30,18 +30,18 @@ impl Directory {
         is_own && !self.bars(org, key.issued.id)
     }
 
-    /// Since when a key is barred from an organisation.
+    /// Since when a key is barred from an organization.
     pub fn barred_at(&self, org: OrgId, id: CredentialId) -> Option<Timestamp> {
         self.barred.get(&id)?.get(&org).copied()
     }
 
-    /// The organisations that a key is barred from, and since when.
+    /// The organizations that a key is barred from, and since when.
     pub fn barred_from(&self, id: CredentialId) -> impl Iterator<Item = (OrgId, Timestamp)> {
         let bars = self.barred.get(&id).into_iter().flatten();
         bars.map(|(org, at)| (*org, *at))
     }
 
-    /// The organisations in which this authority may act: those of its actor, without those that the
+    /// The organizations in which this authority may act: those of its actor, without those that the
     /// key which was shown does not reach.
     pub fn orgs_open_to(&self, authority: &Authority) -> impl Iterator<Item = &Org> {
         let shown = authority.credential();
@@ -52,7 +52,7 @@ impl Directory {
         })
     }
 
-    /// Whether a key would be good in another organisation than this one. One in which its owner is
+    /// Whether a key would be good in another organization than this one. One in which its owner is
     /// switched off is no other, nor is one that it is barred from.
     pub fn works_elsewhere(&self, key: &ApiKey, org: OrgId) -> bool {
         let Holder::User { user, .. } = key.issued.holder else {

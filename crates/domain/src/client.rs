@@ -156,7 +156,7 @@ pub struct NewClientSecret {
 pub struct Client {
     /// Its identifier, the `client_id`.
     pub id: ClientId,
-    /// Whose it is. Its tokens reach no other organisation.
+    /// Whose it is. Its tokens reach no other organization.
     pub org: OrgId,
     /// Whether it has a secret.
     pub client_type: ClientType,
@@ -210,7 +210,7 @@ impl Client {
 /// Register a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisterClient {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// Its identifier.
     pub client: ClientId,
@@ -227,7 +227,7 @@ pub struct RegisterClient {
 /// Change what a client is and may ask for. `None` leaves a field as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeClient {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -304,7 +304,7 @@ impl ClientChanges {
 /// Delete a client. Its tokens end with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeleteClient {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -313,7 +313,7 @@ pub struct DeleteClient {
 /// Switch a client off or on again, and its tokens with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SwitchClient {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -324,7 +324,7 @@ pub struct SwitchClient {
 /// Give a client another secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RotateClientSecret {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -337,7 +337,7 @@ pub struct RotateClientSecret {
 /// A client was registered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientRegistered {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// Its identifier.
     pub client: ClientId,
@@ -354,7 +354,7 @@ pub struct ClientRegistered {
 /// A client was changed; all its settings as they are from now on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientChanged {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -365,7 +365,7 @@ pub struct ClientChanged {
 /// A client was deleted, and all its tokens ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientDeleted {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -374,7 +374,7 @@ pub struct ClientDeleted {
 /// A client was switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientDisabled {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -383,7 +383,7 @@ pub struct ClientDisabled {
 /// A client was switched on again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientEnabled {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -392,7 +392,7 @@ pub struct ClientEnabled {
 /// A client was given another secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientSecretRotated {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -408,7 +408,7 @@ impl Directory {
         self.clients.get(&id)
     }
 
-    /// The clients of an organisation, by their identifiers.
+    /// The clients of an organization, by their identifiers.
     pub fn clients_of(&self, org: OrgId) -> impl Iterator<Item = &Client> {
         let of_org = self.clients_of_orgs.get(&org).into_iter().flatten();
         of_org.filter_map(|id| self.client(*id))

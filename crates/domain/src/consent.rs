@@ -130,7 +130,7 @@ impl Directory {
         }
     }
 
-    /// Whoever leaves an organisation takes back what they allowed its clients; who comes again is
+    /// Whoever leaves an organization takes back what they allowed its clients; who comes again is
     /// asked again.
     pub(crate) fn end_consents_in(&mut self, org: OrgId, user: UserId) {
         let clients = &self.clients;

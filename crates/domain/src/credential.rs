@@ -37,7 +37,7 @@ pub enum CredentialKind {
     ServiceKey,
     /// `et`: a read-only entitlement token.
     EntitlementToken,
-    /// `iv`: an invitation, good for joining one organisation once.
+    /// `iv`: an invitation, good for joining one organization once.
     Invitation,
     /// `cs`: the secret of a confidential OAuth client.
     ClientSecret,

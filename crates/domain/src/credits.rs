@@ -123,7 +123,7 @@ impl Credits {
 /// Grant an entitlement token uses anew, or let it be used without counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChangeCredits {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The token.
     pub entitlement: EntitlementId,

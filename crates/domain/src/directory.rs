@@ -57,7 +57,7 @@ pub struct Directory {
     pub(crate) key_uses: HashMap<CredentialId, KeyUse>,
     /// When a key was last switched on again, for the few that ever were.
     pub(crate) enabled_at: HashMap<CredentialId, Timestamp>,
-    /// The keys that were revoked for some organisations alone, for which, and since when.
+    /// The keys that were revoked for some organizations alone, for which, and since when.
     pub(crate) barred: HashMap<CredentialId, BTreeMap<OrgId, Timestamp>>,
     pub(crate) clients: HashMap<ClientId, Client>,
     pub(crate) clients_of_orgs: HashMap<OrgId, BTreeSet<ClientId>>,
@@ -73,14 +73,14 @@ pub struct Directory {
     pub(crate) audiences: HashMap<CredentialId, Audience>,
     /// What is to be taken out, and when at the earliest.
     pub(crate) expiring: BTreeSet<(Timestamp, Expiring)>,
-    /// The first organisation of all: of whoever runs this server.
+    /// The first organization of all: of whoever runs this server.
     pub(crate) operator_org: Option<OrgId>,
     pub(crate) signing_keys: BTreeMap<SigningKeyId, SigningKey>,
     /// Every invitation that was ever sent to an address, as long as the address is known.
     pub(crate) invited: HashMap<Email, BTreeSet<InvitationId>>,
     /// Who was forgotten, and where the record of it stands.
     pub(crate) erased: BTreeMap<PersonId, Position>,
-    /// When it was last noted that somebody read the audit log of an organisation, for an hour.
+    /// When it was last noted that somebody read the audit log of an organization, for an hour.
     pub(crate) audit_reads: BTreeSet<(OrgId, Actor, Timestamp)>,
 }
 
@@ -100,17 +100,17 @@ impl Directory {
         self.users.is_empty() && self.orgs.is_empty()
     }
 
-    /// An organisation.
+    /// An organization.
     pub fn org(&self, id: OrgId) -> Option<&Org> {
         self.orgs.get(&id)
     }
 
-    /// All organisations, in no order.
+    /// All organizations, in no order.
     pub fn orgs(&self) -> impl Iterator<Item = &Org> {
         self.orgs.values()
     }
 
-    /// An organisation by its name in paths.
+    /// An organization by its name in paths.
     pub fn org_by_slug(&self, slug: &str) -> Option<&Org> {
         self.org_slugs.get(slug).and_then(|id| self.orgs.get(id))
     }
@@ -166,7 +166,7 @@ impl Directory {
     }
 
     pub(crate) fn known_org(&self, id: OrgId) -> &Org {
-        self.org(id).expect("the organisation was found before")
+        self.org(id).expect("the organization was found before")
     }
 
     pub(crate) fn known_user(&self, id: UserId) -> &User {
@@ -176,7 +176,7 @@ impl Directory {
     pub(crate) fn org_mut(&mut self, id: OrgId) -> &mut Org {
         self.orgs
             .get_mut(&id)
-            .expect("an event names an organisation that exists")
+            .expect("an event names an organization that exists")
     }
 
     pub(crate) fn user_mut(&mut self, id: UserId) -> &mut User {

@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 pub struct Entitlement {
     /// Its identifier.
     pub id: EntitlementId,
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// Its name for people.
     pub name: DisplayName,
@@ -36,7 +36,7 @@ pub struct Entitlement {
 /// Make an entitlement token. Its key must name scopes, all of which only read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateEntitlement {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// Its identifier.
     pub entitlement: EntitlementId,
@@ -51,7 +51,7 @@ pub struct CreateEntitlement {
 /// Revoke an entitlement token for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevokeEntitlement {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The token.
     pub entitlement: EntitlementId,
@@ -60,7 +60,7 @@ pub struct RevokeEntitlement {
 /// An entitlement token was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EntitlementCreated {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// Its identifier.
     pub entitlement: EntitlementId,

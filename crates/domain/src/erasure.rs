@@ -125,7 +125,7 @@ impl Directory {
         }
     }
 
-    /// The organisations that decide about a person: all that they are in, also switched off; of
+    /// The organizations that decide about a person: all that they are in, also switched off; of
     /// somebody who is in none, that of whoever runs this server.
     fn orgs_answering_for(&self, user: &User) -> BTreeSet<OrgId> {
         if user.orgs.is_empty() {
@@ -135,7 +135,7 @@ impl Directory {
         }
     }
 
-    /// Oneself, by password or session; and whoever owns every organisation that the person is in. A
+    /// Oneself, by password or session; and whoever owns every organization that the person is in. A
     /// stolen key must not destroy its owner's account.
     fn check_may_erase(&self, authority: &Authority, user: &User) -> Result<(), Refusal> {
         if authority.actor == Actor::User(user.id) {
@@ -154,7 +154,7 @@ impl Directory {
             self.require(authority, org, built_in::USERS_WRITE)?;
             self.require_role(authority, org, Role::Owner)?;
         }
-        // Who shares no organisation with them learns nothing of them.
+        // Who shares no organization with them learns nothing of them.
         if is_known {
             Ok(())
         } else {
@@ -165,7 +165,7 @@ impl Directory {
     /// Whether this authority may forget a person, apart from what stands in the way.
     ///
     /// # Errors
-    /// [`Refusal::Unknown`] to whoever shares no organisation with them; what
+    /// [`Refusal::Unknown`] to whoever shares no organization with them; what
     /// [`require`](Self::require) says, and [`Refusal::AboveOwnRole`], [`Refusal::RoleFromLimited`] or
     /// [`Refusal::PasswordNeeded`].
     pub fn require_may_erase(&self, authority: &Authority, user: UserId) -> Result<(), Refusal> {

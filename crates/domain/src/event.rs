@@ -55,7 +55,7 @@ pub struct Record {
     pub clock_behind_micros: u64,
     /// Who did it, with what, from where.
     pub origin: Origin,
-    /// Whose auditors may read it: its organisation, or all of which the person concerned was a
+    /// Whose auditors may read it: its organization, or all of which the person concerned was a
     /// member at that moment.
     pub organizations: Vec<OrgId>,
     /// What happened.

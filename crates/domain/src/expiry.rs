@@ -25,7 +25,7 @@ pub enum Expiring {
     Code(CredentialId),
     /// A family of tokens. It may have been given more time since.
     Family(CredentialId),
-    /// That somebody read the audit log of an organisation. It may have been noted again since.
+    /// That somebody read the audit log of an organization. It may have been noted again since.
     AuditRead(OrgId, Actor),
 }
 

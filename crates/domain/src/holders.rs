@@ -1,6 +1,6 @@
-//! Who holds the keys of an organisation, and which they are.
+//! Who holds the keys of an organization, and which they are.
 //!
-//! An organisation may have a hundred thousand of them: whoever looks at all while others want to write
+//! An organization may have a hundred thousand of them: whoever looks at all while others want to write
 //! takes the holders first, and then their keys some at a time.
 
 use crate::actor::Actor;
@@ -36,7 +36,7 @@ impl Directory {
         of_user.chain(only).filter_map(|id| self.api_key(id))
     }
 
-    /// All keys of an organisation, dead or alive, whose holders are there.
+    /// All keys of an organization, dead or alive, whose holders are there.
     pub fn keys_in<'d>(&'d self, org: &'d Org) -> impl Iterator<Item = &'d ApiKey> {
         org.holders().flat_map(|holder| self.keys_of(holder))
     }

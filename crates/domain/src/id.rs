@@ -58,7 +58,7 @@ macro_rules! id {
 }
 
 id! {
-    /// An organisation, also called a workspace.
+    /// An organization, also called a workspace.
     OrgId
 }
 id! {
@@ -66,7 +66,7 @@ id! {
     UserId
 }
 id! {
-    /// A team inside one organisation.
+    /// A team inside one organization.
     TeamId
 }
 id! {

@@ -12,7 +12,7 @@
 //! | [`Command`] | what is asked for, imperative (`RotateApiKey`) |
 //! | [`Refusal`] | why not, a fact (`RotationUnderWay`) |
 //! | [`Event`], [`Record`] | what happened, past tense (`ApiKeyRotated`); and where, when, by whom |
-//! | [`Directory`] | what is true after a record: organisations, people, services, keys |
+//! | [`Directory`] | what is true after a record: organizations, people, services, keys |
 //! | [`ApiKey`] | a credential of somebody else's API: held by a user, a service or an entitlement |
 //! | [`Scope`], [`Role`] | what a credential may do at most; what its holder may |
 //! | [`RateLimit`], [`Credits`](credits::Credits) | how often a key may be used; how many times at all |

@@ -29,7 +29,7 @@ use crate::time::Timestamp;
 pub enum Lack {
     /// A key that is not revoked.
     Unrevoked,
-    /// A key that was not revoked for an organisation alone.
+    /// A key that was not revoked for an organization alone.
     Unbarred,
     /// A key that is switched on.
     Enabled,
@@ -51,7 +51,7 @@ pub enum Lack {
     NoEnd,
     /// A key that no networks limit.
     NoNetworks,
-    /// A key that may be used as often as its organisation's default allows.
+    /// A key that may be used as often as its organization's default allows.
     NoRateLimit,
     /// A key that nothing of these limits.
     NoLimits,
@@ -103,7 +103,7 @@ pub struct Subject {
     pub actor: Actor,
     /// The key they asked with, if it was one, and who holds it.
     pub key: Option<(CredentialId, Holder)>,
-    /// The organisation in which they asked; `None` where any of theirs would have done.
+    /// The organization in which they asked; `None` where any of theirs would have done.
     pub org: Option<OrgId>,
 }
 
@@ -127,17 +127,17 @@ enum Effect {
     Had(bool),
     /// It was taken away by this very event, whatever was before.
     Taken,
-    /// The subject's role in an organisation.
+    /// The subject's role in an organization.
     Role(OrgId, Role),
     /// Who asked for it with this invitation came in.
     Accepted(OrgId, InvitationId),
     /// What an invitation is for.
     Invited(InvitationId, Role),
-    /// The subject went out of an organisation and of all its teams.
+    /// The subject went out of an organization and of all its teams.
     Left(OrgId),
-    /// Whether the subject is switched on in an organisation.
+    /// Whether the subject is switched on in an organization.
     Active(OrgId, bool),
-    /// Whether the key that was shown is barred from an organisation.
+    /// Whether the key that was shown is barred from an organization.
     Barred(OrgId, bool),
     /// It is barred from none any more.
     BarsLifted,
@@ -203,7 +203,7 @@ impl LossSearch {
 
     /// The event that took it away, as far as the records went that were looked at.
     ///
-    /// `reached_start` says that they went to the first of all. Without it, what an organisation
+    /// `reached_start` says that they went to the first of all. Without it, what an organization
     /// gave before is not known, and an event is told only if it took something itself.
     pub fn found(self, reached_start: bool) -> Option<Loss> {
         let knows_start = reached_start || self.is_complete;
@@ -449,7 +449,7 @@ impl LossSearch {
         self.lack == Lack::Secret && self.is_key(id)
     }
 
-    /// Whether it is a matter of what somebody is in this organisation.
+    /// Whether it is a matter of what somebody is in this organization.
     fn asks_for_role(&self, org: OrgId) -> bool {
         let by_role = self.lack.minimum_role().is_some();
         by_role && self.subject.org.is_none_or(|asked| asked == org)
@@ -530,7 +530,7 @@ impl LossSearch {
         (barred && self.asks_for_role(org)).then_some(Effect::Barred(org, is_end))
     }
 
-    /// A person is switched off altogether with the last of their organisations, so the newest
+    /// A person is switched off altogether with the last of their organizations, so the newest
     /// event did it.
     fn person_switched(&self, org: OrgId, user: UserId, on: bool) -> Option<Effect> {
         if !self.is_user(user) {
@@ -565,7 +565,7 @@ impl LossSearch {
         }
     }
 
-    /// Somebody was forgotten: their keys, their password and their place in every organisation went.
+    /// Somebody was forgotten: their keys, their password and their place in every organization went.
     fn person_gone(&self, user: UserId) -> Option<Effect> {
         if self.is_user(user) && (self.lack == Lack::Password || self.lack == Lack::Active) {
             return Some(Effect::Taken);

@@ -1,4 +1,4 @@
-//! Who is in an organisation, as what, and how they get in.
+//! Who is in an organization, as what, and how they get in.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,10 +34,10 @@ pub struct Invitation {
     pub invited_by: Actor,
 }
 
-/// Make an account for somebody and put them in the organisation.
+/// Make an account for somebody and put them in the organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddMember {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// What they will be.
     pub role: Role,
@@ -52,7 +52,7 @@ pub const INVITATIONS_OF_ADDRESS_MAX: usize = 2_000;
 /// Ask somebody in by a token that only they are to get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InviteMember {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The invitation.
     pub invitation: InvitationId,
@@ -82,7 +82,7 @@ pub struct AcceptInvitation {
 /// Take an invitation back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevokeInvitation {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The invitation.
     pub invitation: InvitationId,
@@ -91,7 +91,7 @@ pub struct RevokeInvitation {
 /// Make a member something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChangeMemberRole {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// Who.
     pub user: UserId,
@@ -102,16 +102,16 @@ pub struct ChangeMemberRole {
 /// Put a member out, or leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemoveMember {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// Who.
     pub user: UserId,
 }
 
-/// Somebody new was put in an organisation.
+/// Somebody new was put in an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MemberAdded {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// Who.
     pub user: UserId,
@@ -124,7 +124,7 @@ pub struct MemberAdded {
 /// Somebody was asked in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MemberInvited {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The invitation.
     pub invitation: InvitationId,
@@ -144,7 +144,7 @@ pub struct MemberInvited {
 /// An invitation was followed, and is used up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InvitationAccepted {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The invitation.
     pub invitation: InvitationId,
@@ -157,7 +157,7 @@ pub struct InvitationAccepted {
 /// An invitation was taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct InvitationRevoked {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The invitation.
     pub invitation: InvitationId,
@@ -166,7 +166,7 @@ pub struct InvitationRevoked {
 /// A member became something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MemberRoleChanged {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// Who.
     pub user: UserId,
@@ -177,7 +177,7 @@ pub struct MemberRoleChanged {
 /// A member was put out, or left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MemberRemoved {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// Who.
     pub user: UserId,
@@ -377,7 +377,7 @@ impl Directory {
         Ok(Some(Event::MemberRemoved(MemberRemoved { org, user })))
     }
 
-    /// What a person is in an organisation, or would be if they were not switched off.
+    /// What a person is in an organization, or would be if they were not switched off.
     pub fn member_role(&self, org: OrgId, user: UserId) -> Option<Role> {
         self.org(org)?.members.get(&user).copied()
     }
@@ -459,7 +459,7 @@ impl Directory {
         self.end_invitations_of(event.org, event.user);
     }
 
-    /// Takes somebody out of an organisation and its teams.
+    /// Takes somebody out of an organization and its teams.
     pub(crate) fn take_member(&mut self, org: OrgId, user: UserId) {
         let org = self.org_mut(org);
         org.members.remove(&user);

@@ -1,4 +1,4 @@
-//! How somebody leaves work: switched off in an organisation, their keys handed to a service.
+//! How somebody leaves work: switched off in an organization, their keys handed to a service.
 //!
 //! Disabling comes first and is one event: whatever is done about keys after it, or not done
 //! because the server died, the person can do nothing there any more.
@@ -21,10 +21,10 @@ use crate::service::{Service, check_service_role};
 use crate::text::{Description, DisplayName, Slug};
 use crate::time::Timestamp;
 
-/// Switch a member off: at the next request they have no right in the organisation.
+/// Switch a member off: at the next request they have no right in the organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DisableMember {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// Who.
     pub user: UserId,
@@ -33,7 +33,7 @@ pub struct DisableMember {
 /// Switch a member on again, with the role and the teams that they had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnableMember {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// Who.
     pub user: UserId,
@@ -42,7 +42,7 @@ pub struct EnableMember {
 /// Make a service that takes over a key of a disabled member. The secret goes on working.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandOverUserKey {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The key.
     pub key: KeyId,
@@ -63,7 +63,7 @@ pub struct HandOverUserKey {
 /// A member was switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MemberDisabled {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// Who.
     pub user: UserId,
@@ -72,7 +72,7 @@ pub struct MemberDisabled {
 /// A member was switched on again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MemberEnabled {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// Who.
     pub user: UserId,
@@ -81,7 +81,7 @@ pub struct MemberEnabled {
 /// A service took over a person's key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UserKeyHandedOver {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// Whose key it was.
     pub user: UserId,
@@ -101,7 +101,7 @@ pub struct UserKeyHandedOver {
     pub role: Role,
     /// The teams whose rights it has besides.
     pub teams: BTreeSet<TeamId>,
-    /// What the key may do at most: what it could do in this organisation before its owner was
+    /// What the key may do at most: what it could do in this organization before its owner was
     /// switched off.
     pub scopes: Scopes,
 }
@@ -125,7 +125,7 @@ impl Org {
 }
 
 impl Directory {
-    /// The organisations of an actor, those too in which a person is switched off.
+    /// The organizations of an actor, those too in which a person is switched off.
     pub fn member_orgs_of(&self, actor: Actor) -> impl Iterator<Item = &Org> {
         let of_user = match actor {
             Actor::User(user) => self.user(user).map(|user| user.orgs.iter()),
@@ -144,13 +144,13 @@ impl Directory {
             .filter_map(|id| self.org(*id))
     }
 
-    /// Whether an organisation lets this person act in it. Their keys are good for nothing where
+    /// Whether an organization lets this person act in it. Their keys are good for nothing where
     /// none does.
     pub fn is_active(&self, user: UserId) -> bool {
         self.orgs_of(Actor::User(user)).next().is_some()
     }
 
-    /// Whether this person may sign in: not where every organisation of theirs has switched them
+    /// Whether this person may sign in: not where every organization of theirs has switched them
     /// off. Who is in none may, to follow an invitation; who was forgotten may not.
     pub fn may_sign_in(&self, id: UserId) -> bool {
         self.user(id)
@@ -158,7 +158,7 @@ impl Directory {
     }
 
     /// Whether a key is good at `now`: by itself, and by whose it is. One that is barred from every
-    /// organisation in which its owner is active is revoked.
+    /// organization in which its owner is active is revoked.
     ///
     /// # Errors
     /// The first of [`Ended`] that applies.
@@ -290,7 +290,7 @@ impl Directory {
         })))
     }
 
-    /// Whether a person is in this organisation and in no other, not even switched off.
+    /// Whether a person is in this organization and in no other, not even switched off.
     pub fn is_only_in(&self, user: UserId, org: OrgId) -> bool {
         self.user(user)
             .is_some_and(|user| user.orgs.len() == 1 && user.orgs.contains(&org))

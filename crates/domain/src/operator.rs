@@ -1,5 +1,5 @@
-//! The operator's organisation: the one that was made first. What concerns the whole server, not one
-//! organisation in it, is for its people.
+//! The operator's organization: the one that was made first. What concerns the whole server, not one
+//! organization in it, is for its people.
 
 use crate::actor::Authority;
 use crate::directory::Directory;
@@ -8,7 +8,7 @@ use crate::role::Role;
 
 impl Directory {
     /// Refuses whoever may not do this for the whole server: those who do not hold the right in the
-    /// operator's organisation. `minimum_role` is what they are told, the one that holds it there.
+    /// operator's organization. `minimum_role` is what they are told, the one that holds it there.
     ///
     /// # Errors
     /// As [`Directory::require`], in the words of a role that is too low for those who are not in it: that
@@ -33,7 +33,7 @@ impl Directory {
         }
     }
 
-    /// Refuses whoever is no owner of the operator's organisation, whatever their teams give them.
+    /// Refuses whoever is no owner of the operator's organization, whatever their teams give them.
     ///
     /// # Errors
     /// [`Refusal::RoleTooLow`].

@@ -1,4 +1,4 @@
-//! Organisations, which paths also call workspaces, their scope catalogue, and the first one of all.
+//! Organizations, which paths also call workspaces, their scope catalogue, and the first one of all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::text::{DisplayName, Slug};
 use crate::time::Timestamp;
 use crate::user::{NewUser, Registration};
 
-/// An organisation.
+/// An organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Org {
     /// Its identifier.
@@ -88,14 +88,14 @@ impl Org {
     }
 }
 
-/// How many organisations a person is in at most. A record of what they do names all of them, and has to
+/// How many organizations a person is in at most. A record of what they do names all of them, and has to
 /// stay far below its largest size: who ends a key or a session must not be refused for it.
 pub const ORGS_OF_PERSON_MAX: usize = 200;
 
-/// Make the first organisation and its owner, on a server that has nobody yet.
+/// Make the first organization and its owner, on a server that has nobody yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetUp {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// Its name in paths.
     pub slug: Slug,
@@ -105,10 +105,10 @@ pub struct SetUp {
     pub owner: NewUser,
 }
 
-/// Make an organisation; whoever does becomes its owner.
+/// Make an organization; whoever does becomes its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateOrg {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// Its name in paths.
     pub slug: Slug,
@@ -116,19 +116,19 @@ pub struct CreateOrg {
     pub name: DisplayName,
 }
 
-/// Add a scope to the organisation's catalogue.
+/// Add a scope to the organization's catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddScope {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The scope.
     pub entry: ScopeEntry,
 }
 
-/// An organisation was made.
+/// An organization was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OrgCreated {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// Its name in paths.
     pub slug: Slug,
@@ -136,14 +136,14 @@ pub struct OrgCreated {
     pub name: DisplayName,
     /// Its owner.
     pub owner: UserId,
-    /// The owner's account, where it was made with the organisation.
+    /// The owner's account, where it was made with the organization.
     pub registered: Option<Registration>,
 }
 
-/// A scope was added to an organisation's catalogue.
+/// A scope was added to an organization's catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ScopeAdded {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The scope.
     pub entry: ScopeEntry,
@@ -173,7 +173,7 @@ impl Directory {
             return Err(Refusal::UsersOnly);
         };
         self.require_anywhere(authority, built_in::WORKSPACES_WRITE)?;
-        // An app reaches its client's organisation and nothing else, so it makes none.
+        // An app reaches its client's organization and nothing else, so it makes none.
         if self.is_by_delegate(authority) {
             return Err(Refusal::UsersOnly);
         }

@@ -1,8 +1,8 @@
-//! What an organisation demands of keys: how long they live, whether they end, how long they may lie
+//! What an organization demands of keys: how long they live, whether they end, how long they may lie
 //! idle, and whether their owners can read them again.
 //!
-//! A person's key works in all their organisations, so the strictest of them decides; one in which
-//! they are switched off has no say. That a key lies idle is no harm to an organisation which does
+//! A person's key works in all their organizations, so the strictest of them decides; one in which
+//! they are switched off has no say. That a key lies idle is no harm to an organization which does
 //! not mind, so a person's key is switched off for it only where all of them want it.
 
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub const IDLE_SECONDS_MIN: u64 = 3_600;
 /// When keys end that must end and for which nobody chooses when: after 90 days, in seconds.
 const END_SECONDS_DEFAULT: u64 = 90 * 86_400;
 
-/// What an organisation demands of keys.
+/// What an organization demands of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrgPolicy {
     /// How long a key lives at most from the making of its secret.
@@ -89,10 +89,10 @@ impl OrgPolicy {
     }
 }
 
-/// Change what an organisation demands of keys. `None` leaves a field as it is.
+/// Change what an organization demands of keys. `None` leaves a field as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChangeOrgPolicy {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// How long a key lives at most.
     pub max_life_seconds: Option<Option<u64>>,
@@ -113,10 +113,10 @@ pub struct DisableIdleApiKey {
     pub last_used_at: Option<Timestamp>,
 }
 
-/// An organisation demands something else of keys; all of it as it is from now on.
+/// An organization demands something else of keys; all of it as it is from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct OrgPolicyChanged {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// How long a key lives at most from the making of its secret.
     pub max_life_seconds: Option<u64>,
@@ -129,14 +129,14 @@ pub struct OrgPolicyChanged {
 }
 
 impl Directory {
-    /// What is demanded of the keys of a holder: the strictest of the organisations in which they are
+    /// What is demanded of the keys of a holder: the strictest of the organizations in which they are
     /// active.
     pub fn policy_for(&self, holder: Holder) -> OrgPolicy {
         let policies = self.orgs_demanding(holder).map(|org| org.policy);
         policies.reduce(OrgPolicy::and).unwrap_or_default()
     }
 
-    /// The organisations whose policies bind the keys of a holder.
+    /// The organizations whose policies bind the keys of a holder.
     fn orgs_demanding(&self, holder: Holder) -> impl Iterator<Item = &Org> {
         let of_person = match holder {
             Holder::User { user, .. } => Some(self.orgs_of(Actor::User(user))),
@@ -180,7 +180,7 @@ impl Directory {
         )
     }
 
-    /// Whether this organisation's policy would have a key switched off at `now` for lying idle, and
+    /// Whether this organization's policy would have a key switched off at `now` for lying idle, and
     /// another one, in which its owner is active too, does not.
     pub fn is_spared_by_others(
         &self,
@@ -213,7 +213,7 @@ impl Directory {
         since.map_or(key.created_at, |at| at.max(key.created_at))
     }
 
-    /// The organisations whose policies disable keys that lie idle.
+    /// The organizations whose policies disable keys that lie idle.
     pub fn orgs_without_idle_keys(&self) -> impl Iterator<Item = &Org> {
         let orgs = self.orgs.values();
         orgs.filter(|org| org.policy.idle_disable_seconds.is_some())

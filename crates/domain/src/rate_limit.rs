@@ -1,4 +1,4 @@
-//! How often a key may be used: a limit of its own, or the default of an organisation.
+//! How often a key may be used: a limit of its own, or the default of an organization.
 //!
 //! A limit is a bucket of `requests` that is full at first and fills up evenly, all of it in
 //! `per_seconds`. The rules here say what a limit is and who may give it; counting is no business of
@@ -100,19 +100,19 @@ pub(crate) fn is_wider(limit: Option<RateLimit>, than: Option<RateLimit>) -> boo
     }
 }
 
-/// Set the limit of each key that is used in an organisation and has none of its own.
+/// Set the limit of each key that is used in an organization and has none of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChangeOrgLimits {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The limit; without, such keys have none.
     pub rate_limit: Option<RateLimit>,
 }
 
-/// The default limits of an organisation were set.
+/// The default limits of an organization were set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct OrgLimitsChanged {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The limit; without, keys that have none of their own have none.
     pub rate_limit: Option<RateLimit>,
@@ -122,7 +122,7 @@ impl Directory {
     /// A credential with a limit of its own gives nobody a wider one, nor none: whatever it makes
     /// would be a way around its limit.
     ///
-    /// The default of an organisation binds nobody in this: it is what a key has that was given
+    /// The default of an organization binds nobody in this: it is what a key has that was given
     /// nothing else, and whoever may make keys may give them something else.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl Directory {
 
 impl ApiKey {
     /// The limit of this key where it is used in `org`, which it must be a key of: its own, or
-    /// the organisation's default.
+    /// the organization's default.
     pub fn rate_limit_in(&self, org: &Org) -> Option<RateLimit> {
         self.rate_limit().or(org.rate_limit)
     }

@@ -16,9 +16,9 @@ use crate::time::Timestamp;
 /// A noun of the API, for "no such …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noun {
-    /// An organisation.
+    /// An organization.
     Organization,
-    /// A person in an organisation.
+    /// A person in an organization.
     Member,
     /// An invitation.
     Invitation,
@@ -166,7 +166,7 @@ pub enum Reason {
     /// Without scopes an entitlement token could do nothing.
     #[error("must name at least one scope")]
     NoScope,
-    /// The organisation has no such team.
+    /// The organization has no such team.
     #[error("there is no team {0} in this organization")]
     UnknownTeam(Slug),
     /// The instant is not in the future.
@@ -188,10 +188,10 @@ pub enum Reason {
         max = crate::revocation::NAMED_MAX
     )]
     TooManyKeys(usize),
-    /// An organisation wants every key to end.
+    /// An organization wants every key to end.
     #[error("is required by the policy of the organization: name when the key ends")]
     PolicyNeedsEnd,
-    /// An organisation wants its keys to end sooner.
+    /// An organization wants its keys to end sooner.
     #[error("may be {0} at the latest by the policy of the organization")]
     PolicyEnd(Timestamp),
     /// A service is never an owner.
@@ -294,19 +294,19 @@ pub enum Refusal {
     /// Another has this name already. (409)
     #[error("this {} is taken", .0.as_str())]
     Taken(Field),
-    /// Whatever a person does is recorded in each of their organisations, so these are bounded. (409)
+    /// Whatever a person does is recorded in each of their organizations, so these are bounded. (409)
     #[error("a person is in at most {max} organizations; leave one first", max = crate::org::ORGS_OF_PERSON_MAX)]
     TooManyOrganizations,
     /// An erasure names all invitations to an address, so these are bounded. (409)
     #[error("this address was invited {max} times, which is as often as it can be", max = crate::member::INVITATIONS_OF_ADDRESS_MAX)]
     TooManyInvitations,
-    /// The person is in the organisation already. (409)
+    /// The person is in the organization already. (409)
     #[error("this user is a member already")]
     AlreadyMember,
     /// The address has an account, whose password is not the caller's to choose. (409)
     #[error("this address has an account already; leave out the password to invite it")]
     AlreadyRegistered,
-    /// An organisation never loses its last owner. (409)
+    /// An organization never loses its last owner. (409)
     #[error("an organization keeps at least one owner; make another one first")]
     LastOwner,
     /// The first owner is there. (409)
@@ -314,7 +314,7 @@ pub enum Refusal {
     AlreadySetUp,
     /// The old secret still has its grace, or the new one waits for its first use. (409)
     #[error(
-        "a rotation is under way; wait for its end, undo it, or rotate at once with grace_seconds 0"
+        "a rotation is under way; wait for its end, undo it while the new secret waits for its first use, or rotate at once with grace_seconds 0"
     )]
     RotationUnderWay,
     /// Somebody else rotated the key between the reading and the deciding. (409)
@@ -323,7 +323,7 @@ pub enum Refusal {
     /// Only the keys of somebody who was switched off are handed over. (409)
     #[error("this member is not disabled; disable them first")]
     MemberNotDisabled,
-    /// The key's owner is active in other organisations too. (409)
+    /// The key's owner is active in other organizations too. (409)
     #[error("the owner of this key is active in other organizations too, where it goes on working")]
     KeyWorksElsewhere,
     /// The filter comes to other keys than the caller was told. (409)
@@ -354,7 +354,7 @@ pub enum Refusal {
     /// wrong. Which, nobody is told. (403; RFC 6749 §5.2 `invalid_grant`)
     #[error("the code or token is not good, or not this client's")]
     InvalidGrant,
-    /// Organisations that the caller is not in answer for this person too. (409)
+    /// Organizations that the caller is not in answer for this person too. (409)
     #[error(
         "the person is in other organizations too; they can erase themselves, or leave those first"
     )]

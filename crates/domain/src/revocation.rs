@@ -7,7 +7,7 @@
 //! which environment, and what members are. What a scope means may change, so a filter with a scope
 //! always names its keys.
 //!
-//! A person's key that works in other organisations too is barred (`bar.rs`) from this one.
+//! A person's key that works in other organizations too is barred (`bar.rs`) from this one.
 
 use std::collections::BTreeSet;
 
@@ -80,7 +80,7 @@ impl core::str::FromStr for HolderKind {
     }
 }
 
-/// Which keys of an organisation are meant: those to which everything here applies.
+/// Which keys of an organization are meant: those to which everything here applies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevocationFilter {
     /// All, where nothing else is said: an empty filter must not pass for it.
@@ -163,14 +163,14 @@ pub struct Reach {
 pub struct Selection {
     /// The keys that are to end, the oldest first.
     pub keys: Vec<CredentialId>,
-    /// Those that work in other organisations too, and end in this one.
+    /// Those that work in other organizations too, and end in this one.
     pub barred: Vec<CredentialId>,
     /// Those that are meant and left alone, and why.
     pub left_alone: Vec<(CredentialId, LeftAlone)>,
 }
 
 impl Selection {
-    /// How many keys are good for nothing in the organisation afterwards.
+    /// How many keys are good for nothing in the organization afterwards.
     pub fn count(&self) -> usize {
         self.keys.len() + self.barred.len()
     }
@@ -192,7 +192,7 @@ pub struct Revocation {
     /// Those that are dead by it and by no later one. Forgotten some time after it is too late to
     /// take it back.
     pub keys: BTreeSet<CredentialId>,
-    /// Those that it barred from this organisation; forgotten alike.
+    /// Those that it barred from this organization; forgotten alike.
     pub barred: BTreeSet<CredentialId>,
     /// When it was taken back.
     pub undone_at: Option<Timestamp>,
@@ -208,7 +208,7 @@ impl Revocation {
 /// Revoke all keys that a filter means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokeApiKeys {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The revocation.
     pub revocation: RevocationId,
@@ -221,16 +221,16 @@ pub struct RevokeApiKeys {
 /// Take a revocation back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UndoRevocation {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The revocation.
     pub revocation: RevocationId,
 }
 
-/// Keys of an organisation were revoked, all of them at once.
+/// Keys of an organization were revoked, all of them at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ApiKeysRevoked {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The revocation.
     pub revocation: RevocationId,
@@ -240,7 +240,7 @@ pub struct ApiKeysRevoked {
     pub count: u64,
     /// Which of them ended altogether, where they are few enough to be named.
     pub keys: Vec<CredentialId>,
-    /// Which of them ended in this organisation, and work on in others.
+    /// Which of them ended in this organization, and work on in others.
     pub barred: Vec<CredentialId>,
     /// Where they are too many to be named: what else decided which they were.
     pub unnamed: Option<Reach>,
@@ -249,7 +249,7 @@ pub struct ApiKeysRevoked {
 /// A revocation was taken back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ApiKeysRevocationUndone {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The revocation.
     pub revocation: RevocationId,
@@ -257,7 +257,7 @@ pub struct ApiKeysRevocationUndone {
     pub count: u64,
     /// Which they are, where they are few enough to be named.
     pub keys: Vec<CredentialId>,
-    /// Which are good in this organisation again.
+    /// Which are good in this organization again.
     pub barred: Vec<CredentialId>,
     /// Whether they are too many to be named.
     pub unnamed: bool,
@@ -426,7 +426,7 @@ impl Directory {
         let is_restorable = |id: &&CredentialId| {
             let key = self.api_key(**id);
             let key = key.filter(|key| key.revoked_at().is_some() && self.has_holder(key));
-            // Where somebody has come into another organisation since, the key would work there.
+            // Where somebody has come into another organization since, the key would work there.
             key.is_some_and(|key| !self.works_elsewhere(key, org))
         };
         done.keys.iter().filter(is_restorable).copied().collect()

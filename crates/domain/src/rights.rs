@@ -97,7 +97,7 @@ impl Directory {
         }
     }
 
-    /// The role of an actor in an organisation. Entitlement tokens and clients have none anywhere.
+    /// The role of an actor in an organization. Entitlement tokens and clients have none anywhere.
     pub fn role_of(&self, actor: Actor, org: OrgId) -> Option<Role> {
         match actor {
             Actor::System => Some(Role::Owner),
@@ -107,7 +107,7 @@ impl Directory {
         }
     }
 
-    /// The same where the organisation is at hand.
+    /// The same where the organization is at hand.
     fn role_in(&self, actor: Actor, org: &Org) -> Option<Role> {
         match actor {
             Actor::System => Some(Role::Owner),
@@ -120,13 +120,13 @@ impl Directory {
         }
     }
 
-    /// What role and teams give an actor in an organisation; `None` to one who is not in it.
+    /// What role and teams give an actor in an organization; `None` to one who is not in it.
     fn held<'d>(&'d self, actor: Actor, org: &'d Org) -> Option<Held<'d>> {
         let role = self.role_in(actor, org)?;
         Some(self.held_as(actor, org, role))
     }
 
-    /// What this role and the actor's teams give in an organisation.
+    /// What this role and the actor's teams give in an organization.
     fn held_as<'d>(&self, actor: Actor, org: &'d Org, role: Role) -> Held<'d> {
         let inside = |team: &&Team| match actor {
             Actor::User(user) => team.members.contains(&user),
@@ -140,7 +140,7 @@ impl Directory {
         }
     }
 
-    /// Whether role or teams give an actor a right in an organisation. A client has what it was
+    /// Whether role or teams give an actor a right in an organization. A client has what it was
     /// registered for.
     fn has_right(&self, actor: Actor, org: &Org, right: &str) -> bool {
         if let Actor::Client(client) = actor {
@@ -151,7 +151,7 @@ impl Directory {
         held.is_some_and(|held| held.includes(right, org.minimum_role(right)))
     }
 
-    /// Whether a key may do this in an organisation: its holder may, and its scopes name it.
+    /// Whether a key may do this in an organization: its holder may, and its scopes name it.
     pub fn key_holds(&self, key: &ApiKey, org: &Org, scope: &str) -> bool {
         key.names(scope)
             && !self.bars(org.id, key.issued.id)
@@ -167,14 +167,14 @@ impl Directory {
             }
     }
 
-    /// All that a key may do in an organisation, sorted.
+    /// All that a key may do in an organization, sorted.
     pub fn effective_scopes(&self, key: &ApiKey, org: OrgId) -> Scopes {
         let org = self.org(org);
         org.map(|org| scopes_of(&self.effective_scope_names(key, org)))
             .unwrap_or_default()
     }
 
-    /// The names of all that a key may do in an organisation, sorted. It copies nothing, because
+    /// The names of all that a key may do in an organization, sorted. It copies nothing, because
     /// every verification asks for it.
     pub fn effective_scope_names<'d>(&'d self, key: &'d ApiKey, org: &'d Org) -> Vec<&'d str> {
         if self.bars(org.id, key.issued.id) {
@@ -183,7 +183,7 @@ impl Directory {
         self.unbarred_scope_names(key, org)
     }
 
-    /// All that a key could do in an organisation if it were not barred from it.
+    /// All that a key could do in an organization if it were not barred from it.
     pub(crate) fn unbarred_scopes(&self, key: &ApiKey, org: OrgId) -> Scopes {
         let org = self.org(org);
         org.map(|org| scopes_of(&self.unbarred_scope_names(key, org)))
@@ -225,7 +225,7 @@ impl Directory {
         }
     }
 
-    /// All the rights of an actor in an organisation, sorted.
+    /// All the rights of an actor in an organization, sorted.
     pub fn rights_of(&self, actor: Actor, org: &Org) -> Scopes {
         scopes_of(&self.right_names_of(actor, org))
     }
@@ -252,14 +252,14 @@ impl Directory {
         names.unwrap_or_default()
     }
 
-    /// What a person's key may do in an organisation, or could if they were not switched off there.
+    /// What a person's key may do in an organization, or could if they were not switched off there.
     pub(crate) fn scopes_as_member(&self, key: &ApiKey, org: OrgId, user: UserId) -> Scopes {
         let rights = self.rights_as_member(org, user);
         let named = rights.iter().filter(|scope| key.names(scope.as_str()));
         named.cloned().collect()
     }
 
-    /// Whether this authority has a right in an organisation, and may know of it.
+    /// Whether this authority has a right in an organization, and may know of it.
     fn holds(&self, authority: &Authority, org: &Org, right: &str) -> bool {
         match self.proved(authority) {
             Proved::Key(key) => self.key_holds(key, org, right),
@@ -268,7 +268,7 @@ impl Directory {
         }
     }
 
-    /// Whether this authority may know that an organisation exists. A key that is barred from it may
+    /// Whether this authority may know that an organization exists. A key that is barred from it may
     /// not, as if its owner were no member.
     ///
     /// # Errors
@@ -307,7 +307,7 @@ impl Directory {
         }
     }
 
-    /// Whether this authority may do something in an organisation.
+    /// Whether this authority may do something in an organization.
     ///
     /// # Errors
     /// [`Refusal::Unknown`] to strangers, then [`Refusal::InsufficientScope`] where the credential
@@ -340,7 +340,7 @@ impl Directory {
         proved.check_not_live_only(right)
     }
 
-    /// Whether an app asks for a person, whom it stands for in its client's organisation only.
+    /// Whether an app asks for a person, whom it stands for in its client's organization only.
     pub(crate) fn is_by_delegate(&self, authority: &Authority) -> bool {
         match self.proved(authority) {
             Proved::Key(key) => matches!(key.issued.holder, Holder::Delegate { .. }),
@@ -348,7 +348,7 @@ impl Directory {
         }
     }
 
-    /// Whether this authority may do something in at least one organisation.
+    /// Whether this authority may do something in at least one organization.
     ///
     /// # Errors
     /// As [`Directory::require`], apart from the first.
@@ -443,7 +443,7 @@ impl Directory {
         })
     }
 
-    /// Whether this authority may give away these rights in an organisation. What the catalogue
+    /// Whether this authority may give away these rights in an organization. What the catalogue
     /// does not have is nobody's to give; [`Directory::check_known`] says so, after all that the
     /// caller may not do.
     ///
@@ -465,7 +465,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Whether an organisation's catalogue has all of these scopes.
+    /// Whether an organization's catalogue has all of these scopes.
     ///
     /// # Errors
     /// [`Refusal::Invalid`], which names the first that it does not have.
@@ -541,7 +541,7 @@ impl Directory {
             .any(|org| org.minimum_role(scope.as_str()).is_some())
     }
 
-    /// The organisations in which an actor may act, in the order of their identifiers.
+    /// The organizations in which an actor may act, in the order of their identifiers.
     pub fn orgs_of(&self, actor: Actor) -> impl Iterator<Item = &Org> {
         self.member_orgs_of(actor).filter(move |org| match actor {
             Actor::User(user) => org.disabled_at(user).is_none(),
@@ -612,7 +612,7 @@ impl Proved<'_> {
     }
 }
 
-/// What an actor has in an organisation, gathered once for any number of questions.
+/// What an actor has in an organization, gathered once for any number of questions.
 struct Held<'d> {
     role: Role,
     /// What each of the actor's teams grants.

@@ -1,19 +1,19 @@
-//! What a person or a service is in an organisation.
+//! What a person or a service is in an organization.
 
 use core::fmt;
 use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A role in one organisation, in rising order: whoever has one has everything below it.
+/// A role in one organization, in rising order: whoever has one has everything below it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Has keys of their own and reads the organisation.
+    /// Has keys of their own and reads the organization.
     Member,
     /// Runs services, teams, entitlements and members, but makes no owner.
     Manager,
-    /// May do everything; an organisation never loses its last one.
+    /// May do everything; an organization never loses its last one.
     Owner,
 }
 

@@ -351,7 +351,7 @@ pub enum Access {
     Write,
 }
 
-/// A scope that an organisation added to its catalogue.
+/// A scope that an organization added to its catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScopeEntry {
     /// Its name.
@@ -364,7 +364,7 @@ pub struct ScopeEntry {
     pub minimum_role: Role,
 }
 
-/// A scope that every organisation has.
+/// A scope that every organization has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BuiltInScope {
     /// Its name.
@@ -434,7 +434,7 @@ pub const BUILT_IN: &[BuiltInScope] = &{
             name::AUDIT_READ,
             Read,
             Manager,
-            "Read the audit log of the organisation",
+            "Read the audit log of the organization",
         ),
         entry(
             name::CLIENTS_READ,

@@ -21,9 +21,9 @@ use crate::time::Timestamp;
 pub struct Service {
     /// Its identifier.
     pub id: ServiceId,
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
-    /// Its name in paths and as Basic username, unique in its organisation.
+    /// Its name in paths and as Basic username, unique in its organization.
     pub slug: Slug,
     /// Its name for people.
     pub name: DisplayName,
@@ -44,7 +44,7 @@ pub struct Service {
 /// Make a service and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateService {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// Its identifier.
     pub service: ServiceId,
@@ -65,7 +65,7 @@ pub struct CreateService {
 /// Change a service. `None` leaves a field as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeService {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The service.
     pub slug: Slug,
@@ -82,7 +82,7 @@ pub struct ChangeService {
 /// Delete a service and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteService {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The service.
     pub slug: Slug,
@@ -91,7 +91,7 @@ pub struct DeleteService {
 /// A service and its key were made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ServiceCreated {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// Its identifier.
     pub service: ServiceId,
@@ -132,7 +132,7 @@ pub struct ServiceDeleted {
 }
 
 impl Directory {
-    /// A living service by its organisation and slug.
+    /// A living service by its organization and slug.
     pub fn service_by_slug(&self, org: OrgId, slug: &str) -> Option<&Service> {
         self.org(org)?
             .services

@@ -1,7 +1,7 @@
 //! The keys that sign access tokens in the form of a JWT, and their rotation.
 //!
-//! They are the server's, not an organisation's: whoever checks a token offline asks the server for
-//! its keys (RFC 7517). So the owners of the [operator's](Directory::operator_org) organisation
+//! They are the server's, not an organization's: whoever checks a token offline asks the server for
+//! its keys (RFC 7517). So the owners of the [operator's](Directory::operator_org) organization
 //! rotate them, and the server makes the first of each algorithm itself when it is needed. The
 //! private half is sealed before it comes here; these rules compare and publish, they never sign.
 
@@ -257,7 +257,7 @@ pub struct SigningKeyRetired {
 }
 
 impl Directory {
-    /// The organisation of whoever runs this server: the first that was made.
+    /// The organization of whoever runs this server: the first that was made.
     pub const fn operator_org(&self) -> Option<OrgId> {
         self.operator_org
     }
@@ -284,7 +284,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`Refusal::InsufficientScope`], [`Refusal::RoleTooLow`] to whoever is no owner of the
-    /// operator's organisation, and [`Refusal::LiveFromTest`].
+    /// operator's organization, and [`Refusal::LiveFromTest`].
     pub fn require_signing_keys(&self, authority: &Authority) -> Result<(), Refusal> {
         self.require_of_operator(authority, built_in::SIGNING_KEYS_WRITE, Role::Owner)
     }

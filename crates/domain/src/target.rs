@@ -12,7 +12,7 @@ use crate::signing::SigningKeyId;
 /// The thing an event is about, written `noun:id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// An organisation.
+    /// An organization.
     Organization(OrgId),
     /// A person.
     User(UserId),

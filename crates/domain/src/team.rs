@@ -1,4 +1,4 @@
-//! Teams: what an organisation gives to several people and services at once.
+//! Teams: what an organization gives to several people and services at once.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 pub struct Team {
     /// Its identifier.
     pub id: TeamId,
-    /// Its name in paths, unique in its organisation.
+    /// Its name in paths, unique in its organization.
     pub slug: Slug,
     /// Its name for people.
     pub name: DisplayName,
@@ -35,7 +35,7 @@ pub struct Team {
 /// Make a team.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateTeam {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// Its identifier.
     pub team: TeamId,
@@ -50,7 +50,7 @@ pub struct CreateTeam {
 /// Change a team. `None` leaves a field as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeTeam {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The team.
     pub slug: Slug,
@@ -63,16 +63,16 @@ pub struct ChangeTeam {
 /// Delete a team; what it granted is gone with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteTeam {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The team.
     pub slug: Slug,
 }
 
-/// Put a person of the organisation in a team, or out of it.
+/// Put a person of the organization in a team, or out of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceInTeam {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The team.
     pub slug: Slug,
@@ -85,7 +85,7 @@ pub struct PlaceInTeam {
 /// A team was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TeamCreated {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// Its identifier.
     pub team: TeamId,
@@ -100,7 +100,7 @@ pub struct TeamCreated {
 /// A team was changed; both fields as they are from now on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TeamChanged {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The team.
     pub team: TeamId,
@@ -113,7 +113,7 @@ pub struct TeamChanged {
 /// A team was deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TeamDeleted {
-    /// Its organisation.
+    /// Its organization.
     pub org: OrgId,
     /// The team.
     pub team: TeamId,
@@ -122,7 +122,7 @@ pub struct TeamDeleted {
 /// A person came into a team.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TeamMemberAdded {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The team.
     pub team: TeamId,
@@ -133,7 +133,7 @@ pub struct TeamMemberAdded {
 /// A person left a team.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TeamMemberRemoved {
-    /// The organisation.
+    /// The organization.
     pub org: OrgId,
     /// The team.
     pub team: TeamId,

@@ -75,7 +75,7 @@ macro_rules! text {
 }
 
 text! {
-    /// The name of an organisation, team, service or user in paths: `^[a-z0-9]+(-[a-z0-9]+)*$`.
+    /// The name of an organization, team, service or user in paths: `^[a-z0-9]+(-[a-z0-9]+)*$`.
     Slug, slug
 }
 text! {

@@ -63,7 +63,7 @@ impl RefreshToken {
 pub struct TokenFamily {
     /// Its identifier: the public id of its refresh token.
     pub id: CredentialId,
-    /// The client's organisation.
+    /// The client's organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -108,7 +108,7 @@ pub struct RevokeTokenFamily {
 /// A refresh token was exchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TokensRefreshed {
-    /// The client's organisation.
+    /// The client's organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -137,7 +137,7 @@ pub enum FamilyEnd {
 /// A family ended, and all its tokens with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TokenFamilyRevoked {
-    /// The client's organisation.
+    /// The client's organization.
     pub org: OrgId,
     /// The client.
     pub client: ClientId,
@@ -156,7 +156,7 @@ impl Directory {
     }
 
     /// Whether what a person allowed a client at a position still stands: the client, the person's
-    /// place in its organisation, and the consent itself.
+    /// place in its organization, and the consent itself.
     pub(crate) fn stands(
         &self,
         user: UserId,

@@ -146,7 +146,7 @@ pub(crate) struct ServeFlags {
     #[arg(long, env = "KEYLEDGER_COPY_ASIDE", value_name = "BOOL")]
     copy_aside: Option<bool>,
     /// Make a snapshot after this many records, 0 for never [default: 500000]. It saves time at
-    /// start only.
+    /// start; once segments were archived, a start needs one.
     #[arg(long, env = "KEYLEDGER_SNAPSHOT_EVERY", value_name = "RECORDS")]
     snapshot_every: Option<u64>,
     /// Seal the ledger in files of this many records [default: 65536]. Each is verifiable by itself, and
@@ -622,7 +622,7 @@ pub(crate) struct Bootstrap {
     pub(crate) email: String,
     /// The owner's password.
     pub(crate) password: Zeroizing<String>,
-    /// The organisation's slug.
+    /// The organization's slug.
     pub(crate) org: String,
 }
 

@@ -23,7 +23,7 @@ use keyledger_ledger::paths::Paths;
 use keyledger_ledger::{Clock, Ledger, OpenOptions};
 use ring::rand::SystemRandom;
 
-/// How many organisations, people of theirs, keys and addresses there are.
+/// How many organizations, people of theirs, keys and addresses there are.
 const ORGS: u64 = 50;
 const PEOPLE: u64 = 2_000;
 const KEYS: u64 = 100_000;
@@ -99,7 +99,7 @@ impl Mix {
         ]
     }
 
-    /// The organisation, as every search has it, and two or three filters.
+    /// The organization, as every search has it, and two or three filters.
     fn search(&self, number: u64, index: &Index) -> Vec<Vec<Term>> {
         let of_type = || vec![Term::event_type(self.name)];
         // What `ApiKey*` and the like stand for.

@@ -37,7 +37,7 @@ use crate::replay::Progress;
 use crate::sled_store::SledReader;
 use crate::store::{ReadError, ReadStore as _, StoredBytes, StoredEntry};
 
-const MAGIC: &[u8; 8] = b"KLBACK 1";
+const MAGIC: &[u8; 8] = b"KLBACK 2";
 /// About how large a part with records becomes.
 const PART_BYTES: usize = 1 << 20;
 /// A larger part was not written by us.

@@ -74,7 +74,7 @@ impl Term {
         Self(term)
     }
 
-    /// Records that the auditors of an organisation may read.
+    /// Records that the auditors of an organization may read.
     pub fn organization(org: OrgId) -> Self {
         Self::of(Kind::Organization, &org.to_bytes())
     }

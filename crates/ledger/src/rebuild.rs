@@ -137,7 +137,10 @@ pub fn rebuild(
     // sled rewrites what it opens: a copy of it, which goes away again.
     let copy = Paths::new(&paths.root().join(COPY));
     files::remove_folder_if_there(copy.root()).map_err(io(copy.root()))?;
-    aside::copy_folder(&paths.events(), &copy.events()).map_err(io(&paths.events()))?;
+    // Where it is gone altogether, the segments are what is left.
+    if paths.events().try_exists().map_err(io(&paths.events()))? {
+        aside::copy_folder(&paths.events(), &copy.events()).map_err(io(&paths.events()))?;
+    }
     let end = readable_end(&copy, &kept.segments);
     let built = kept
         .end(end.as_ref().map(|(_, last)| *last), accepted.end)

@@ -53,7 +53,7 @@ impl Clock for Ticking {
     }
 }
 
-/// The person who owns the first organisation.
+/// The person who owns the first organization.
 pub(crate) fn ada() -> UserId {
     UserId::from_bytes([1; 16])
 }
@@ -531,7 +531,7 @@ pub(crate) fn steps() -> Vec<Submission> {
     };
     step(of(ada), hand_over.into());
     step(of(ada), EnableMember { org, user: bob }.into());
-    // Ada's keys work in her other organisation too, the services' nowhere else.
+    // Ada's keys work in her other organization too, the services' nowhere else.
     let revocation = keyledger_domain::id::RevocationId::from_bytes([3; 16]);
     let revoke = RevokeApiKeys {
         org,

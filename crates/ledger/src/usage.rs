@@ -156,17 +156,17 @@ pub struct LastUse {
 /// Which scopes a key was ever used for: what it could be narrowed to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScopesUsed {
-    /// The names, sorted. At most so many of an organisation's own as
+    /// The names, sorted. At most so many of an organization's own as
     /// [`ADDED_SCOPES_MAX`].
     pub names: Vec<Box<str>>,
     /// Whether it was ever found good without being asked for any scope: then what it was needed for
     /// is not known, and narrowing it is a guess.
     pub unasked: bool,
-    /// Whether there were more scopes of the organisation's own than are kept.
+    /// Whether there were more scopes of the organization's own than are kept.
     pub overflowed: bool,
 }
 
-/// The most scopes of an organisation's own catalogue that are remembered of a key.
+/// The most scopes of an organization's own catalogue that are remembered of a key.
 pub const ADDED_SCOPES_MAX: usize = 16;
 
 /// The number of the hour, counted from 1970, that an instant lies in.

@@ -3,7 +3,7 @@
 //!
 //! AES-256-GCM (NIST SP 800-38D) from `ring`, with a random nonce of 96 bits: one key may seal
 //! some 2^32 things before two nonces could meet, which is far above what one ledger holds. What a
-//! ciphertext is *for* is bound to it as associated data: moved to another key, organisation or
+//! ciphertext is *for* is bound to it as associated data: moved to another key, organization or
 //! person it does not open.
 
 use core::fmt;

@@ -84,10 +84,21 @@ pub enum DamageFound {
     NotExtended {
         /// The size in the checkpoint.
         size: u64,
-        /// The root over as many records; of nothing, if there are fewer.
+        /// The root over as many records.
         found: Hash,
         /// The root that was signed.
         expected: Hash,
+    },
+    /// A checkpoint vouches for more records than there are.
+    #[error(
+        "the ledger ends at {found}, and a checkpoint stands at {size}: records were cut off, or this is an older copy, \
+         as after restoring a backup"
+    )]
+    EndsBefore {
+        /// The last record.
+        found: u64,
+        /// The size in the checkpoint.
+        size: u64,
     },
     /// The checkpoint that the folder keeps is another log's.
     #[error(transparent)]
@@ -237,14 +248,21 @@ pub fn verify(
         return Err(damage(head.position, paths, source).into());
     }
     for (checkpoint, found) in marks.iter().zip(rebuilt.roots_at_checkpoints) {
+        let size = rebuilt.whole.size;
+        if checkpoint.size > size {
+            let source = DamageFound::EndsBefore {
+                found: size,
+                size: checkpoint.size,
+            };
+            return Err(damage(Position::new(size).next(), paths, source).into());
+        }
         if checkpoint.root != found {
             let source = DamageFound::NotExtended {
                 size: checkpoint.size,
                 found,
                 expected: checkpoint.root,
             };
-            let position = Position::new(checkpoint.size.min(rebuilt.whole.size + 1));
-            return Err(damage(position, paths, source).into());
+            return Err(damage(Position::new(checkpoint.size), paths, source).into());
         }
     }
     if let Some(source) = rebuilt.differing {

@@ -186,7 +186,7 @@ fn n86_a_revoked_entitlement_token_is_refused() {
 }
 
 #[test]
-fn n86_the_key_of_somebody_who_left_opens_nothing_of_the_organisation() {
+fn n86_the_key_of_somebody_who_left_opens_nothing_of_the_organization() {
     let owner = world().owner();
     let person = world().person("manager");
     let them = world().with_key(&person.key);

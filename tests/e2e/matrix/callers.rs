@@ -225,12 +225,12 @@ impl Board {
         self.world.with_key(key)
     }
 
-    /// The slug of the other organisation.
+    /// The slug of the other organization.
     pub(super) fn rival(&self) -> &str {
         &self.rival
     }
 
-    /// A member, a manager and the owner of the other organisation.
+    /// A member, a manager and the owner of the other organization.
     pub(super) fn strangers(&mut self) -> Vec<Caller> {
         let owner = self.world.with_key(&self.people[STRANGER].key);
         let mut strangers = vec![("its owner", owner.clone())];

@@ -8,7 +8,7 @@ use super::callers::COLUMNS;
 ///
 /// Columns: nobody; every `wrong` credential (a key in each carrier, Basic, a disabled, an expired
 /// and a revoked key); a member by password, `-` where a key does as well; a member, a manager and
-/// an owner of acme by key; the owner of another organisation; a service of acme; an entitlement
+/// an owner of acme by key; the owner of another organization; a service of acme; an entitlement
 /// token of acme; the owner's key with the scope `files:read` alone; the owner's key of the
 /// environment `test`.
 ///

@@ -21,7 +21,7 @@ pub(super) struct Things {
     prepared: BTreeSet<String>,
 }
 
-/// An address with this organisation, and with these names in place of its other parameters.
+/// An address with this organization, and with these names in place of its other parameters.
 pub(super) fn with_names(template: &str, org: &str, names: &[String]) -> String {
     let mut names = names.iter();
     let parts = template.split('/').map(|part| match part {
@@ -39,7 +39,7 @@ impl Things {
         self.prepared.clear();
     }
 
-    /// The names for an address's parameters, apart from the organisation's.
+    /// The names for an address's parameters, apart from the organization's.
     pub(super) fn names_in(
         &mut self,
         board: &mut Board,
@@ -93,7 +93,7 @@ impl Things {
         with_names(template, "acme", &names)
     }
 
-    /// The names in the row's body that belong to an organisation.
+    /// The names in the row's body that belong to an organization.
     pub(super) fn names_in_body(
         &mut self,
         board: &mut Board,
@@ -165,7 +165,7 @@ fn make(board: &Board, caller: &Caller, kind: &str) -> String {
             name
         }
         "key ids" | "credentials" => {
-            // Of a service: the owner's own are in the other organisation too.
+            // Of a service: the owner's own are in the other organization too.
             let body = json!({ "name": name });
             let reply = owner.post("/v1/orgs/acme/services", &body).expect(201);
             reply.string("id")
@@ -175,7 +175,7 @@ fn make(board: &Board, caller: &Caller, kind: &str) -> String {
             let body = json!({ "email": person.email, "password": person.password });
             own_token(board, caller, &body)
         }
-        // An organisation's.
+        // An organization's.
         "teams" => {
             let body = json!({ "name": name });
             let reply = owner.post("/v1/orgs/acme/teams", &body).expect(201);

@@ -33,7 +33,7 @@ fn n53_n54_n55_n56_n57_a_token_is_told_to_its_client_and_to_who_verifies_keys() 
             .expect(200);
         assert_eq!(others.json(), inactive);
     }
-    // A resource server of the organisation, by its key; of another one; and without the right.
+    // A resource server of the organization, by its key; of another one; and without the right.
     let gateway = world().service().string("key");
     let (_, stranger) = world().other_org();
     let narrow = world().key_with_scopes(&["files:read"]);
@@ -311,13 +311,13 @@ fn n73_a_token_of_one_environment_is_none_in_the_other() {
 }
 
 #[test]
-fn n110_an_app_makes_no_organisation_for_the_person_it_asks_for() {
+fn n110_an_app_makes_no_organization_for_the_person_it_asks_for() {
     let app = register(&json!({ "scopes": ["files:read", "workspaces:write"] }));
     let (token, _) = app.tokens("workspaces:write");
     let app = world().anonymous().bearer(&token);
     let body = json!({ "name": unique("By an app") });
     app.post("/v1/workspaces", &body).expect(403);
-    // What it may do in its own organisation it does.
+    // What it may do in its own organization it does.
     app.patch("/v1/orgs/acme/policy", &json!({})).expect(200);
     world().owner().post("/v1/workspaces", &body).expect(201);
 }

@@ -164,7 +164,7 @@ fn every_way_in_which_a_key_ends_is_told_with_its_event() {
 }
 
 #[test]
-fn the_key_of_a_service_that_is_gone_is_told_to_its_organisation() {
+fn the_key_of_a_service_that_is_gone_is_told_to_its_organization() {
     let service = world().service();
     let (slug, token) = (service.string("slug"), service.string("key"));
     let basic = world().anonymous().basic("another-name", &token);
@@ -214,7 +214,7 @@ fn a_role_that_was_taken_away_names_the_change() {
     assert_eq!(read(&client, &refusal), told);
     let by_password = world().anonymous().basic(&person.email, &person.password);
     assert_eq!(read(&by_password, &refusal), told);
-    // And where no organisation was named: theirs, as there is but one.
+    // And where no organization was named: theirs, as there is but one.
     let refusal = by_password.get("/v1/events").expect(403);
     let told = read(&by_password, &refusal);
     assert_eq!(told["needed"]["right"], "audit:read");
@@ -240,7 +240,7 @@ fn a_wrong_password_is_told_to_the_accounts_auditors() {
 }
 
 #[test]
-fn a_person_who_is_switched_off_is_told_to_the_organisation_that_did_it() {
+fn a_person_who_is_switched_off_is_told_to_the_organization_that_did_it() {
     let person = world().person("member");
     let client = world().with_key(&person.key);
     let id = client.get("/v1/me").expect(200).string("id");
@@ -272,11 +272,11 @@ fn a_person_who_is_switched_off_is_told_to_the_organisation_that_did_it() {
 }
 
 #[test]
-fn strangers_and_other_organisations_find_nothing() {
+fn strangers_and_other_organizations_find_nothing() {
     let (_, theirs) = world().other_org();
     let stranger = world().with_key(&theirs.key);
     let (_, narrow, _) = key(json!({ "scopes": ["files:read"] }));
-    // In `acme` and nowhere else, so that no other organisation has to do with them.
+    // In `acme` and nowhere else, so that no other organization has to do with them.
     let member = world().person("member");
     let nowhere = stranger.get(&format!("/v1/decisions/{}", "0".repeat(32)));
     let nowhere = nowhere.expect(404).likeness();

@@ -176,7 +176,7 @@ fn it_needs_its_scope_and_its_role() {
 }
 
 #[test]
-fn n121_another_organisations_events_are_not_there() {
+fn n121_another_organizations_events_are_not_there() {
     let (slug, person) = world().other_org();
     let name = unique("Secret Plan");
     world()
@@ -186,7 +186,7 @@ fn n121_another_organisations_events_are_not_there() {
     let theirs = all(&world().with_key(&person.key), 500);
     assert!(
         !theirs.is_empty(),
-        "an owner sees their own organisation's events"
+        "an owner sees their own organization's events"
     );
     for event in &theirs {
         assert!(

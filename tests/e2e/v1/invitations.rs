@@ -8,7 +8,7 @@ use crate::world::{unique, world};
 const ACCEPT: &str = "/v1/invitations/accept";
 const PASSWORD: &str = "a long passphrase 1234";
 
-/// The members of an organisation; where they are invited.
+/// The members of an organization; where they are invited.
 fn members(org: &str) -> String {
     format!("/v1/orgs/{org}/members")
 }
@@ -38,7 +38,7 @@ fn follow(body: &Value) -> Reply {
     world().anonymous().post(ACCEPT, body)
 }
 
-/// The slugs of the organisations that somebody is in.
+/// The slugs of the organizations that somebody is in.
 fn organizations(client: &Client) -> Vec<String> {
     let them = client.get("/user").expect(200).member("organizations");
     let them = them.as_array().expect("a list");

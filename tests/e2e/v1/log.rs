@@ -256,7 +256,7 @@ fn what_a_checkpoint_had_stays_served_and_nothing_beyond_the_last_one_is() {
 }
 
 #[test]
-fn n121_an_organisations_auditor_reads_hashes_and_no_entries_of_others() {
+fn n121_an_organizations_auditor_reads_hashes_and_no_entries_of_others() {
     let (_, person) = world().other_org();
     let stranger = world().with_key(&person.key);
     // The owner's proof waits until there is a checkpoint with a record.
@@ -265,7 +265,7 @@ fn n121_an_organisations_auditor_reads_hashes_and_no_entries_of_others() {
     let tile = stranger.get("/v1/log/tile/0/000.p/1").expect(200);
     assert_eq!(tile.bytes().len(), 32);
     stranger.get("/v1/log/tile/entries/000.p/1").expect(403);
-    // The first event founded another organisation.
+    // The first event founded another organization.
     for what in ["", "/proof", "/record"] {
         let there = stranger.get(&format!("/v1/events/1{what}")).expect(404);
         let nowhere = stranger.get(&format!("/v1/events/999999999{what}"));

@@ -1,4 +1,4 @@
-//! `?at=` on what an organisation has, `GET /v1/credentials/{id}`, `GET /v1/orgs/{org}/differences`.
+//! `?at=` on what an organization has, `GET /v1/credentials/{id}`, `GET /v1/orgs/{org}/differences`.
 
 use keyledger_tests::{Client, Reply};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! `/v1/workspaces` and `/v1/workspaces/{slug}/members`: the organisations that the caller sees.
+//! `/v1/workspaces` and `/v1/workspaces/{slug}/members`: the organizations that the caller sees.
 
 use keyledger_tests::{NOT_PROVIDED, OWNER_EMAIL};
 use serde_json::json;

@@ -206,7 +206,7 @@ impl Failed {
     pub(super) fn key(key: &ApiKey, why: NoGood, now: Timestamp, source: Option<IpAddr>) -> Self {
         match why {
             NoGood::NotFound => Self::lacking(Check::WrongSecret, Lack::Secret),
-            // Not the key itself: each organisation in which it could work has barred it.
+            // Not the key itself: each organization in which it could work has barred it.
             NoGood::Ended(Ended::Revoked) if key.revoked_at().is_none() => {
                 Self::lacking(Check::Revoked, Lack::Unbarred)
             }
@@ -231,7 +231,7 @@ impl Failed {
     }
 
     /// What the rules refuse to somebody with this key, whose `old_secret` has its grace, in this
-    /// organisation.
+    /// organization.
     pub(super) fn rule(
         refusal: &Refusal,
         key: Option<&ApiKey>,

@@ -23,7 +23,7 @@ use crate::edge::method_name;
 use crate::lookup::{self, NoGood};
 use crate::routes::paths;
 
-/// The most organisations whose auditors are told of one refusal.
+/// The most organizations whose auditors are told of one refusal.
 const READERS_MAX: usize = 16;
 
 /// Whether what the caller showed was good.
@@ -42,9 +42,9 @@ pub(crate) struct Decision {
     pub(crate) failed: Failed,
     /// Who asked, or, where what they showed was no good, whose it is.
     pub(crate) subject: Subject,
-    /// When its key was revoked, or barred from organisations.
+    /// When its key was revoked, or barred from organizations.
     pub(crate) ended_at: Box<[Timestamp]>,
-    /// The organisations whose auditors may read it.
+    /// The organizations whose auditors may read it.
     pub(crate) readers: Box<[OrgId]>,
     pub(crate) had: Had,
     /// Up to where the ledger had come.
@@ -62,7 +62,7 @@ pub(crate) struct Decision {
 pub(crate) struct Had {
     /// The scopes of the key; `None` where nothing narrows it.
     pub(crate) scopes: Option<Scopes>,
-    /// The role in the organisation in which they asked.
+    /// The role in the organization in which they asked.
     pub(crate) role: Option<Role>,
     pub(crate) environment: Environment,
     pub(crate) standing: Standing,
@@ -72,7 +72,7 @@ pub(crate) struct Had {
 
 /// Who may read a decision, and in whose records its event is looked for.
 pub(crate) enum Reader {
-    /// Whoever may read the log of these organisations.
+    /// Whoever may read the log of these organizations.
     Auditor(Vec<OrgId>),
     /// The one who was refused.
     Themselves,
@@ -141,7 +141,7 @@ impl Decision {
         let holder = key.issued.holder;
         let readers = match holder {
             Holder::User { user, .. } => readers_of(directory, Actor::User(user)),
-            // The holder may be gone; the organisation is told all the same.
+            // The holder may be gone; the organization is told all the same.
             Holder::Service { org, .. }
             | Holder::Entitlement { org, .. }
             | Holder::Client { org, .. }
@@ -212,7 +212,7 @@ impl Decision {
     }
 
     /// In what capacity somebody may read it, if they may: as the one who was refused, or as one who
-    /// may read the log of an organisation that it concerns.
+    /// may read the log of an organization that it concerns.
     pub(crate) fn reader(&self, directory: &Directory, authority: &Authority) -> Option<Reader> {
         let seen = match self.subject.key {
             Some((id, _)) => directory.sees_key(authority, id),
@@ -234,7 +234,7 @@ impl Decision {
     }
 
     /// Whether this is the one who was refused, or another credential of theirs that may look at
-    /// their keys. Who has left the organisation since is told nothing of it any more.
+    /// their keys. Who has left the organization since is told nothing of it any more.
     fn is_of(&self, directory: &Directory, authority: &Authority) -> bool {
         let still_there = self
             .subject
@@ -357,7 +357,7 @@ struct Named {
     organization: Option<String>,
 }
 
-/// The organisation in which a request asks: the one that its path or its query names, or the only
+/// The organization in which a request asks: the one that its path or its query names, or the only
 /// one that the caller is in.
 fn org_of<'d>(
     directory: &'d Directory,

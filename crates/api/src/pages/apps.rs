@@ -24,7 +24,7 @@ pub(super) struct AppRow {
     pub(super) name: String,
     /// Where it gets its answers: two may have the same name.
     pub(super) address: String,
-    /// The organisation that registered it.
+    /// The organization that registered it.
     pub(super) organization: String,
     /// All that it may do.
     pub(super) scopes: String,

@@ -29,7 +29,7 @@ pub(super) struct ConsentPage {
     pub(super) next: Option<LocalPath>,
     /// The app's name, as whoever registered it chose it.
     pub(super) client: String,
-    /// The organisation that registered it.
+    /// The organization that registered it.
     pub(super) organization: String,
     /// Whether it is of the environment `test`.
     pub(super) is_test: bool,
@@ -97,7 +97,7 @@ pub(super) struct RightRow {
 }
 
 impl RightRow {
-    /// A right as an organisation's catalogue describes it.
+    /// A right as an organization's catalogue describes it.
     pub(super) fn of(directory: &Directory, org: OrgId, scope: &Scope) -> Self {
         let name = scope.as_str();
         let added = directory.org(org).and_then(|org| org.scopes.get(name));

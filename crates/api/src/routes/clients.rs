@@ -1,4 +1,4 @@
-//! `/v1/orgs/{org}/clients`: the OAuth clients of an organisation (RFC 6749 §2), with the metadata of
+//! `/v1/orgs/{org}/clients`: the OAuth clients of an organization (RFC 6749 §2), with the metadata of
 //! RFC 7591 §2 where it has a word for it.
 
 use std::collections::BTreeSet;
@@ -196,17 +196,17 @@ impl App {
     }
 }
 
-/// List the OAuth clients of an organisation, by id. Secrets are not in it.
+/// List the OAuth clients of an organization, by id. Secrets are not in it.
 ///
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/clients", tag = "clients",
-    params(("org" = String, Path, description = "The organisation's slug."), PageAtQuery),
+    params(("org" = String, Path, description = "The organization's slug."), PageAtQuery),
     responses(
         (status = 200, body = Page<ClientView>, description = "A page of clients."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks clients:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
         (status = 422, body = ProblemBody, description = "The limit, the place or the moment is not right.")))]
 pub async fn list_clients(
@@ -431,12 +431,12 @@ impl ClientBody {
 /// # Errors
 /// 401, 403 for more than the caller has, 404, 422.
 #[utoipa::path(post, path = "/v1/orgs/{org}/clients", tag = "clients", request_body = ClientBody,
-    params(("org" = String, Path, description = "The organisation's slug.")),
+    params(("org" = String, Path, description = "The organization's slug.")),
     responses(
         (status = 201, body = ClientView, description = "The client, with its secret."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks clients:write, or gives more than they have."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn create_client(
     app: web::Data<App>,
@@ -481,13 +481,13 @@ pub async fn create_client(
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(get, path = "/v1/orgs/{org}/clients/{client_id}", tag = "clients",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("client_id" = String, Path, description = "The client."), AtQuery),
     responses(
         (status = 200, body = ClientView, description = "The client."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks clients:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation or client."),
+        (status = 404, body = ProblemBody, description = "No such organization or client."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
         (status = 422, body = ProblemBody, description = "`at` is not a valid moment, or lies in the future.")))]
 pub async fn read_client(
@@ -512,13 +512,13 @@ pub async fn read_client(
 /// # Errors
 /// 401, 403 for more than the caller has, 404, 422.
 #[utoipa::path(patch, path = "/v1/orgs/{org}/clients/{client_id}", tag = "clients", request_body = ClientBody,
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("client_id" = String, Path, description = "The client.")),
     responses(
         (status = 200, body = ClientView, description = "The client as it is now."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks clients:write, or something that the client may ask for."),
-        (status = 404, body = ProblemBody, description = "No such organisation or client."),
+        (status = 404, body = ProblemBody, description = "No such organization or client."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn change_client(
     app: web::Data<App>,
@@ -566,13 +566,13 @@ pub async fn change_client(
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(delete, path = "/v1/orgs/{org}/clients/{client_id}", tag = "clients",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("client_id" = String, Path, description = "The client.")),
     responses(
         (status = 204, description = "Deleted."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks clients:write."),
-        (status = 404, body = ProblemBody, description = "No such organisation or client.")))]
+        (status = 404, body = ProblemBody, description = "No such organization or client.")))]
 pub async fn delete_client(
     app: web::Data<App>,
     caller: Caller,
@@ -598,13 +598,13 @@ pub struct SecretRotation {
 /// # Errors
 /// 401, 403, 404, 409 for a public client, and while an earlier rotation is under way, 422.
 #[utoipa::path(post, path = "/v1/orgs/{org}/clients/{client_id}/secret", tag = "clients", request_body = SecretRotation,
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("client_id" = String, Path, description = "The client.")),
     responses(
         (status = 200, body = ClientView, description = "The client with its new secret."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks clients:write, or something that the client may ask for."),
-        (status = 404, body = ProblemBody, description = "No such organisation or client."),
+        (status = 404, body = ProblemBody, description = "No such organization or client."),
         (status = 409, body = ProblemBody, description = "The client is public, or an earlier rotation is under way."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn rotate_client_secret(

@@ -23,7 +23,7 @@ pub struct ConsentView {
     client_id: String,
     /// Its name for people.
     name: String,
-    /// The slug of the organisation that registered it.
+    /// The slug of the organization that registered it.
     organization: String,
     /// All that it was allowed.
     #[schema(value_type = Vec<String>, example = json!(["files:read"]))]

@@ -37,24 +37,24 @@ pub enum Standing {
     Expired,
 }
 
-/// What a credential can do in an organisation, and if nothing, why.
+/// What a credential can do in an organization, and if nothing, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
     /// It can do what `scopes` says.
     Open,
-    /// It was revoked for this organisation alone.
+    /// It was revoked for this organization alone.
     Barred,
-    /// Its holder is switched off in this organisation.
+    /// Its holder is switched off in this organization.
     MemberDisabled,
     /// It is good nowhere.
     NotValid,
 }
 
-/// What a credential can do in one organisation.
+/// What a credential can do in one organization.
 #[derive(Serialize, ToSchema)]
 pub struct CredentialReach {
-    /// The slug of the organisation.
+    /// The slug of the organization.
     organization: String,
     /// What its holder is there; `null` for what has no role.
     #[schema(value_type = Option<String>, example = "member")]
@@ -97,7 +97,7 @@ pub struct CredentialView {
     scopes: Option<Vec<Scope>>,
     /// The networks it may be used from; empty for any.
     allowed_cidrs: Vec<String>,
-    /// How often it may be used; `null` for as often as the organisation's default allows.
+    /// How often it may be used; `null` for as often as the organization's default allows.
     rate_limit: Option<RateLimitBody>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
@@ -108,7 +108,7 @@ pub struct CredentialView {
     /// When its secret was last replaced.
     #[schema(value_type = Option<String>, format = DateTime)]
     rotated_at: Option<Timestamp>,
-    /// What it could do in the organisations of its holder whose audit log the caller reads.
+    /// What it could do in the organizations of its holder whose audit log the caller reads.
     organizations: Vec<CredentialReach>,
 }
 
@@ -144,7 +144,7 @@ impl CredentialReach {
 }
 
 impl CredentialView {
-    /// A credential in a state, at a moment; the organisations of its holder that `shows` takes.
+    /// A credential in a state, at a moment; the organizations of its holder that `shows` takes.
     pub fn of(
         directory: &Directory,
         key: &ApiKey,
@@ -188,7 +188,7 @@ impl CredentialView {
     }
 }
 
-/// The organisations that a holder is in, or was when it was deleted.
+/// The organizations that a holder is in, or was when it was deleted.
 fn orgs_of(directory: &Directory, holder: Holder) -> Vec<&Org> {
     match holder {
         Holder::User { .. } => directory.member_orgs_of(holder.actor()).collect(),
@@ -232,10 +232,10 @@ pub fn find<'d>(directory: &'d Directory, named: &str) -> Option<&'d ApiKey> {
     directory.api_key(id)
 }
 
-/// What a credential can do, now or at an earlier moment: whether it was good, in which organisations and
+/// What a credential can do, now or at an earlier moment: whether it was good, in which organizations and
 /// for what, and why not.
 ///
-/// Auditors of an organisation see what the credential could do there. From where it was used, and how often,
+/// Auditors of an organization see what the credential could do there. From where it was used, and how often,
 /// is told elsewhere.
 ///
 /// # Errors
@@ -246,7 +246,7 @@ pub fn find<'d>(directory: &'d Directory, named: &str) -> Option<&'d ApiKey> {
         (status = 200, body = CredentialView, description = "The credential at that moment."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks audit:read."),
-        (status = 404, body = ProblemBody, description = "There was no such credential in an organisation of the caller's."),
+        (status = 404, body = ProblemBody, description = "There was no such credential in an organization of the caller's."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
         (status = 422, body = ProblemBody, description = "`at` is not a valid moment, or lies in the future.")))]
 pub async fn read_credential(

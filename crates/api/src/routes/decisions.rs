@@ -1,6 +1,6 @@
 //! `GET /v1/decisions/{id}`: why somebody was refused, and what took it away from them.
 //!
-//! Whoever reads the log of an organisation that the refusal concerns may ask, and the caller who was
+//! Whoever reads the log of an organization that the refusal concerns may ask, and the caller who was
 //! known and refused. To all others there is no such decision.
 
 use std::io;
@@ -70,7 +70,7 @@ pub struct DeniedCaller {
     /// The public id of the credential; `null` for a password.
     #[schema(example = "3kTMd9wQx")]
     credential: Option<String>,
-    /// The slug of the organisation in which they asked, if it was one.
+    /// The slug of the organization in which they asked, if it was one.
     #[schema(example = "acme")]
     organization: Option<String>,
 }
@@ -81,7 +81,7 @@ pub struct HadView {
     /// The scopes of the credential; `null` where none narrow it.
     #[schema(value_type = Option<Vec<String>>)]
     scopes: Option<Vec<Scope>>,
-    /// The role in the organisation; `null` where there is none, or it was no matter of one.
+    /// The role in the organization; `null` where there is none, or it was no matter of one.
     #[schema(value_type = Option<String>)]
     role: Option<Role>,
     /// `live` or `test`.
@@ -202,7 +202,7 @@ struct Trail {
 }
 
 impl Trail {
-    /// Up to where the ledger had come: what the reader's organisations may read of it, or, for
+    /// Up to where the ledger had come: what the reader's organizations may read of it, or, for
     /// somebody who asks about themselves in none, all of it, of which only what concerns them is
     /// looked at.
     fn of(app: &App, decision: &Decision, reader: Reader) -> io::Result<Self> {
@@ -246,7 +246,7 @@ impl Trail {
 /// Read why somebody was refused: the id is in the body of the 401 or 403, and in its header
 /// `Keyledger-Decision`. The last few thousand are kept, until the server stops.
 ///
-/// For whoever has audit:read in an organisation that it concerns, and for the caller who got the 403.
+/// For whoever has audit:read in an organization that it concerns, and for the caller who got the 403.
 ///
 /// # Errors
 /// 401, 404 for one that is not kept or not the caller's to read, 503 when too many read already.

@@ -1,4 +1,4 @@
-//! `/v1/orgs/{org}/differences`: what changed in an organisation between two moments.
+//! `/v1/orgs/{org}/differences`: what changed in an organization between two moments.
 
 use actix_web::{HttpResponse, web};
 use keyledger_domain::Environment;
@@ -44,18 +44,18 @@ pub struct DifferencesView {
     is_cut: bool,
 }
 
-/// What changed in an organisation between two moments: what came, what went, and of what stayed each field
+/// What changed in an organization between two moments: what came, what went, and of what stayed each field
 /// before and after. Two states are compared; what came and went in between is in the audit log.
 ///
 /// # Errors
 /// 401, 403 without audit:read, 404, 410, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/differences", tag = "events",
-    params(("org" = String, Path, description = "The organisation's slug."), BetweenQuery),
+    params(("org" = String, Path, description = "The organization's slug."), BetweenQuery),
     responses(
         (status = 200, body = DifferencesView, description = "What changed."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks audit:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
         (status = 422, body = ProblemBody, description = "`from` or `to` is not a valid moment or lies in the future, or `to` precedes `from`.")))]
 pub async fn list_differences(
@@ -81,7 +81,7 @@ pub async fn list_differences(
     let own = app.directory().environment_of(caller.authority());
     let sees = move |of| own == Environment::Live || of == own;
     let (from_position, to_position) = (from.state.position(), to.state.position());
-    // Of a large organisation it takes a while.
+    // Of a large organization it takes a while.
     let work = move |_: &mut Recalled| difference::between(&from.state, &to.state, org, sees);
     let mut items = app.past_places().work(BUSY, work).await?;
     let is_cut = items.len() > DIFFERENCES_MAX;

@@ -134,17 +134,17 @@ impl App {
     }
 }
 
-/// List the entitlement tokens of an organisation, by id. The tokens themselves are not in it.
+/// List the entitlement tokens of an organization, by id. The tokens themselves are not in it.
 ///
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/entitlements", tag = "entitlements",
-    params(("org" = String, Path, description = "The organisation's slug."), PageAtQuery),
+    params(("org" = String, Path, description = "The organization's slug."), PageAtQuery),
     responses(
         (status = 200, body = Page<EntitlementView>, description = "A page of entitlement tokens."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks entitlements:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
         (status = 422, body = ProblemBody, description = "The limit, the place or the moment is not right.")))]
 pub async fn list_entitlements(
@@ -184,7 +184,7 @@ pub struct NewEntitlement {
     /// When it ends: it is good while now is before.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
-    /// How often it may be used; left out, as often as the organisation's default allows.
+    /// How often it may be used; left out, as often as the organization's default allows.
     #[serde(default, deserialize_with = "object::optional")]
     rate_limit: Option<RateLimitBody>,
     /// What else limits it.
@@ -197,12 +197,12 @@ pub struct NewEntitlement {
 /// # Errors
 /// 401, 403 for more than the caller has, 404, 422.
 #[utoipa::path(post, path = "/v1/orgs/{org}/entitlements", tag = "entitlements", request_body = NewEntitlement,
-    params(("org" = String, Path, description = "The organisation's slug.")),
+    params(("org" = String, Path, description = "The organization's slug.")),
     responses(
         (status = 201, body = EntitlementView, description = "The entitlement, with its token."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks entitlements:write, or gives more than they have."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn create_entitlement(
     app: web::Data<App>,
@@ -246,13 +246,13 @@ pub async fn create_entitlement(
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(get, path = "/v1/orgs/{org}/entitlements/{id}", tag = "entitlements",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("id" = String, Path, description = "The entitlement's id."), AtQuery),
     responses(
         (status = 200, body = EntitlementView, description = "The entitlement."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks entitlements:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation or entitlement."),
+        (status = 404, body = ProblemBody, description = "No such organization or entitlement."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
         (status = 422, body = ProblemBody, description = "`at` is not a valid moment, or lies in the future.")))]
 pub async fn read_entitlement(
@@ -304,7 +304,7 @@ pub struct ChangedEntitlement {
     #[serde(default, deserialize_with = "restrictions::given")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Option<String>>,
-    /// How often it may be used; `null` for as often as the organisation's default allows.
+    /// How often it may be used; `null` for as often as the organization's default allows.
     #[serde(default, deserialize_with = "object::given")]
     #[schema(value_type = Option<RateLimitBody>)]
     rate_limit: Option<Option<RateLimitBody>>,
@@ -324,13 +324,13 @@ pub struct ChangedEntitlement {
 /// # Errors
 /// 401, 403 for more than the caller has, 404, 422.
 #[utoipa::path(patch, path = "/v1/orgs/{org}/entitlements/{id}", tag = "entitlements", request_body = ChangedEntitlement,
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("id" = String, Path, description = "The entitlement's id.")),
     responses(
         (status = 200, body = EntitlementView, description = "The entitlement as it is now."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks entitlements:write, or gives more than they have."),
-        (status = 404, body = ProblemBody, description = "No such organisation or entitlement."),
+        (status = 404, body = ProblemBody, description = "No such organization or entitlement."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn change_entitlement(
     app: web::Data<App>,
@@ -375,13 +375,13 @@ pub async fn change_entitlement(
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(delete, path = "/v1/orgs/{org}/entitlements/{id}", tag = "entitlements",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("id" = String, Path, description = "The entitlement's id.")),
     responses(
         (status = 204, description = "Revoked."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks entitlements:write."),
-        (status = 404, body = ProblemBody, description = "No such organisation or entitlement.")))]
+        (status = 404, body = ProblemBody, description = "No such organization or entitlement.")))]
 pub async fn delete_entitlement(
     app: web::Data<App>,
     caller: Caller,
@@ -402,13 +402,13 @@ pub async fn delete_entitlement(
 /// # Errors
 /// 401, 403, 404, 409 while an earlier refresh is under way, 422.
 #[utoipa::path(post, path = "/v1/orgs/{org}/entitlements/{id}/refresh", tag = "entitlements", request_body = Rotation,
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("id" = String, Path, description = "The entitlement's id.")),
     responses(
         (status = 200, body = EntitlementView, description = "The entitlement with its new token."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks entitlements:write, or something that the token may do."),
-        (status = 404, body = ProblemBody, description = "No such organisation or entitlement."),
+        (status = 404, body = ProblemBody, description = "No such organization or entitlement."),
         (status = 409, body = ProblemBody, description = "An earlier refresh is under way."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn refresh_entitlement(
@@ -429,13 +429,13 @@ pub async fn refresh_entitlement(
 /// # Errors
 /// 401, 403, 404, 409 when there is none to take back.
 #[utoipa::path(delete, path = "/v1/orgs/{org}/entitlements/{id}/refresh", tag = "entitlements",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("id" = String, Path, description = "The entitlement's id.")),
     responses(
         (status = 200, body = EntitlementView, description = "The entitlement as it was before."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks entitlements:write."),
-        (status = 404, body = ProblemBody, description = "No such organisation or entitlement."),
+        (status = 404, body = ProblemBody, description = "No such organization or entitlement."),
         (status = 409, body = ProblemBody, description = "Nothing waits to be taken back.")))]
 pub async fn undo_entitlement_refresh(
     app: web::Data<App>,

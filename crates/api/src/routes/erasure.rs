@@ -52,20 +52,20 @@ fn find(directory: &Directory, named: &str) -> Result<UserId, Refusal> {
 /// any more, they read as `erased`, and every proof holds. A backup that has `keys/` of before has them
 /// until it is destroyed itself.
 ///
-/// Whoever owns every organisation that the person is in does it, or the person, by password. Who is in
-/// none is forgotten by whoever owns the first organisation, which runs the server.
+/// Whoever owns every organization that the person is in does it, or the person, by password. Who is in
+/// none is forgotten by whoever owns the first organization, which runs the server.
 ///
 /// # Errors
-/// 401, 403, 404, 409 for a last owner and for somebody who is in other organisations too, 422 without
+/// 401, 403, 404, 409 for a last owner and for somebody who is in other organizations too, 422 without
 /// the confirmation.
 #[utoipa::path(post, path = "/v1/users/{id}/erase", tag = "members", request_body = Erasure,
     params(("id" = String, Path, description = "The person's id or slug.")),
     responses(
         (status = 200, body = ErasedView, description = "They are forgotten."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
-        (status = 403, body = ProblemBody, description = "The caller does not own the organisations of the person; a key never erases its own holder."),
-        (status = 404, body = ProblemBody, description = "No such person, or none in an organisation of the caller's."),
-        (status = 409, body = ProblemBody, description = "They are a last owner, or in organisations that are not the caller's."),
+        (status = 403, body = ProblemBody, description = "The caller does not own the organizations of the person; a key never erases its own holder."),
+        (status = 404, body = ProblemBody, description = "No such person, or none in an organization of the caller's."),
+        (status = 409, body = ProblemBody, description = "They are a last owner, or in organizations that are not the caller's."),
         (status = 422, body = ProblemBody, description = "The confirmation is not their slug or address.")))]
 pub async fn erase_person(
     app: web::Data<App>,

@@ -1,4 +1,4 @@
-//! `/v1/events`: the audit log of the organisations whose log the caller may read.
+//! `/v1/events`: the audit log of the organizations whose log the caller may read.
 //!
 //! Records are read from the disk, so it is done on a thread of its own and only as far as
 //! `scan::EXAMINED_MAX` says: whoever verifies a key meanwhile does not feel it.
@@ -44,12 +44,12 @@ const KEYLEDGER_ARCHIVED: HeaderName = HeaderName::from_static("keyledger-archiv
 struct Log {
     app: web::Data<App>,
     authority: Authority,
-    /// The organisations, the oldest first, with their slugs.
+    /// The organizations, the oldest first, with their slugs.
     orgs: Vec<(OrgId, String)>,
 }
 
 impl Log {
-    /// The log of all organisations where the caller has the right, or of the one they named.
+    /// The log of all organizations where the caller has the right, or of the one they named.
     fn of(
         app: &web::Data<App>,
         directory: &Directory,
@@ -67,7 +67,7 @@ impl Log {
         })
     }
 
-    /// The organisation through which the caller reads a record, with its slug.
+    /// The organization through which the caller reads a record, with its slug.
     fn org_of(&self, record: &Record) -> Option<&(OrgId, String)> {
         let mut orgs = self.orgs.iter();
         orgs.find(|(id, _)| record.organizations.contains(id))
@@ -155,7 +155,7 @@ impl Log {
         })
     }
 
-    /// One event, and the organisation through which it is read.
+    /// One event, and the organization through which it is read.
     fn one(&self, position: Position) -> Result<(EventView, Option<OrgId>), Problem> {
         let record = self.read(position).map_err(unreadable)?;
         let record = record.filter(|record| self.org_of(record).is_some());
@@ -244,14 +244,14 @@ pub(super) async fn read_records<T: Send + 'static>(
 /// was moved away from this server: a list begins behind it.
 ///
 /// # Errors
-/// 401, 403 without audit:read, 404 for an organisation that the caller is not in, 422, 503 when
+/// 401, 403 without audit:read, 404 for an organization that the caller is not in, 422, 503 when
 /// too many read already.
 #[utoipa::path(get, path = "/v1/events", tag = "events", params(EventQuery),
     responses(
         (status = 200, body = Page<EventView>, description = "A page of events."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks audit:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 422, body = ProblemBody, description = "A filter is invalid; `fields` says which.")))]
 pub async fn list_events(
     app: web::Data<App>,

@@ -155,7 +155,7 @@ pub struct HygieneView {
     reason: String,
 }
 
-/// One look at the keys of an organisation.
+/// One look at the keys of an organization.
 struct Look<'a> {
     app: &'a App,
     directory: &'a Directory,
@@ -324,12 +324,12 @@ fn require(directory: &Directory, authority: &Authority, org: &Org) -> Result<()
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/hygiene", tag = "hygiene",
-    params(("org" = String, Path, description = "The organisation's slug."), HygieneQuery),
+    params(("org" = String, Path, description = "The organization's slug."), HygieneQuery),
     responses(
         (status = 200, body = Page<HygieneView>, description = "A page of keys."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks audit:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 422, body = ProblemBody, description = "A part of the query is not right.")))]
 pub async fn list_hygiene(
     app: web::Data<App>,

@@ -122,12 +122,12 @@ impl App {
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/invitations", tag = "members",
-    params(("org" = String, Path, description = "The organisation's slug."), PageQuery),
+    params(("org" = String, Path, description = "The organization's slug."), PageQuery),
     responses(
         (status = 200, body = Page<InvitationView>, description = "A page of invitations."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks users:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 422, body = ProblemBody, description = "The limit or the place is not right.")))]
 pub async fn list_invitations(
     app: web::Data<App>,
@@ -152,13 +152,13 @@ pub async fn list_invitations(
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(delete, path = "/v1/orgs/{org}/invitations/{id}", tag = "members",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("id" = String, Path, description = "The invitation's id.")),
     responses(
         (status = 204, description = "Nobody gets in by it any more."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks users:write, or the role is above their own."),
-        (status = 404, body = ProblemBody, description = "No such organisation or invitation.")))]
+        (status = 404, body = ProblemBody, description = "No such organization or invitation.")))]
 pub async fn delete_invitation(
     app: web::Data<App>,
     caller: Caller,
@@ -189,7 +189,7 @@ pub struct FollowedInvitation {
 /// Somebody who got in.
 #[derive(Serialize, ToSchema)]
 pub struct AcceptedInvitation {
-    /// The organisation's slug.
+    /// The organization's slug.
     organization: String,
     /// The new member.
     #[serde(flatten)]

@@ -21,7 +21,7 @@ pub struct KeyState {
     /// What it may do; `null` for all that its holder may.
     #[schema(value_type = Option<Vec<String>>)]
     scopes: Option<Vec<Scope>>,
-    /// How often it may be used; `null` for as often as the organisation's default allows.
+    /// How often it may be used; `null` for as often as the organization's default allows.
     rate_limit: Option<RateLimitBody>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]

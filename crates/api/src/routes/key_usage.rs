@@ -307,7 +307,7 @@ fn find<'d>(directory: &'d Directory, id: &str) -> Option<&'d ApiKey> {
 }
 
 /// Whether the caller may know what a key does: its holder with `keys:read`, who needs no right in
-/// any organisation for what is theirs; or whoever reads the audit log where the key is.
+/// any organization for what is theirs; or whoever reads the audit log where the key is.
 ///
 /// # Errors
 /// 404, the same for a key that does not exist; then 403.
@@ -337,7 +337,7 @@ fn require(directory: &Directory, caller: &Caller, key: &ApiKey) -> Result<(), R
     for org in orgs {
         match directory.require(authority, org, built_in::AUDIT_READ) {
             Ok(()) => return Ok(()),
-            // What a stranger to one organisation is told says nothing of the key.
+            // What a stranger to one organization is told says nothing of the key.
             Err(Refusal::Unknown(_)) => {}
             Err(refusal) => refused = refusal,
         }
@@ -383,19 +383,19 @@ pub async fn read_key_usage(
 
 const BUSY: &str = "Too many are reading usage and events; try again.";
 
-/// What the keys of an organisation do, those of its members among them, by their public ids. Members
+/// What the keys of an organization do, those of its members among them, by their public ids. Members
 /// who are switched off are left out; of those who are in other organizations too, only the time of the
 /// last use is told, unless the caller has `audit:read` there as well.
 ///
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/usage", tag = "keys",
-    params(("org" = String, Path, description = "The organisation's slug."), OrgUsageQuery),
+    params(("org" = String, Path, description = "The organization's slug."), OrgUsageQuery),
     responses(
         (status = 200, body = Page<KeyUsage>, description = "A page of keys and what they do."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks audit:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 422, body = ProblemBody, description = "The span of time, the limit or the place is not right.")))]
 pub async fn list_org_usage(
     app: web::Data<App>,

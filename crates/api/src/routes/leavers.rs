@@ -1,4 +1,4 @@
-//! What somebody who leaves an organisation leaves behind there: the live keys that they own, and
+//! What somebody who leaves an organization leaves behind there: the live keys that they own, and
 //! those of the services and entitlement tokens that they made.
 
 use core::fmt;
@@ -519,13 +519,13 @@ impl App {
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/members/{user}/keys", tag = "members",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("user" = String, Path, description = "The member's id or slug."), PageQuery),
     responses(
         (status = 200, body = Page<LeaversKeyView>, description = "A page of keys."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks users:read, or is no manager."),
-        (status = 404, body = ProblemBody, description = "No such organisation or member."),
+        (status = 404, body = ProblemBody, description = "No such organization or member."),
         (status = 422, body = ProblemBody, description = "The limit or the place is not right.")))]
 pub async fn list_member_keys(
     app: web::Data<App>,

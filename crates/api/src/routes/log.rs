@@ -2,7 +2,7 @@
 //! tlog-checkpoint, tlog-proof).
 //!
 //! Tiles and proofs hold hashes, which tell nothing of what was recorded: whoever reads an audit log reads
-//! them. The records of all organisations, as entry bundles, are for the operator's auditors.
+//! them. The records of all organizations, as entry bundles, are for the operator's auditors.
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpResponse, web};
@@ -141,7 +141,7 @@ pub async fn read_tile(
 }
 
 /// Read an entry bundle: the records of a tile of level 0, each behind its length in two bytes. They are
-/// those of all organisations, so only the auditors of the operator's organisation may.
+/// those of all organizations, so only the auditors of the operator's organization may.
 ///
 /// # Errors
 /// 401, 403 for whoever lacks audit:read there, 404 for a bundle that is not in the last checkpoint, 410 for

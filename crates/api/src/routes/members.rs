@@ -1,4 +1,4 @@
-//! `/v1/orgs/{org}/members`: who is in an organisation, and as what.
+//! `/v1/orgs/{org}/members`: who is in an organization, and as what.
 
 use std::ops::Bound;
 
@@ -32,7 +32,7 @@ use crate::usage::passage;
 /// The words of a role, for whoever wrote another.
 pub(crate) const ROLE_WORDS: &str = "member, manager or owner";
 
-/// Somebody in an organisation.
+/// Somebody in an organization.
 #[derive(Serialize, ToSchema)]
 pub struct MemberView {
     /// The identifier.
@@ -69,7 +69,7 @@ impl MemberView {
     }
 }
 
-/// The member of an organisation that a path names by id or slug.
+/// The member of an organization that a path names by id or slug.
 pub(crate) fn find(directory: &Directory, org: &Org, named: &str) -> Result<UserId, Refusal> {
     let user = named
         .parse::<UserId>()
@@ -90,17 +90,17 @@ impl App {
     }
 }
 
-/// List who is in an organisation, by id.
+/// List who is in an organization, by id.
 ///
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/members", tag = "members",
-    params(("org" = String, Path, description = "The organisation's slug."), PageAtQuery),
+    params(("org" = String, Path, description = "The organization's slug."), PageAtQuery),
     responses(
         (status = 200, body = Page<MemberView>, description = "A page of members."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks users:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
         (status = 422, body = ProblemBody, description = "The limit, the place or the moment is not right.")))]
 pub async fn list_members(
@@ -123,7 +123,7 @@ pub async fn list_members(
     Ok(told.answer(&page))
 }
 
-/// Somebody to be put in an organisation.
+/// Somebody to be put in an organization.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMember {
@@ -150,18 +150,18 @@ pub enum AddedMember {
     Invited(InvitedView),
 }
 
-/// Put somebody in an organisation: with a password their account is made, without one they are
+/// Put somebody in an organization: with a password their account is made, without one they are
 /// invited.
 ///
 /// # Errors
 /// 401, 403, 404, 409 for an address that is there already, 422.
 #[utoipa::path(post, path = "/v1/orgs/{org}/members", tag = "members", request_body = NewMember,
-    params(("org" = String, Path, description = "The organisation's slug.")),
+    params(("org" = String, Path, description = "The organization's slug.")),
     responses(
         (status = 201, body = AddedMember, description = "The member, or the invitation with its token, this once."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks users:write, or the role is above their own."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 409, body = ProblemBody, description = "The address is a member or has an account."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn create_member(
@@ -231,13 +231,13 @@ impl App {
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(get, path = "/v1/orgs/{org}/members/{user}", tag = "members",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("user" = String, Path, description = "The member's id or slug."), AtQuery),
     responses(
         (status = 200, body = MemberView, description = "The member."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks users:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation or member."),
+        (status = 404, body = ProblemBody, description = "No such organization or member."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
         (status = 422, body = ProblemBody, description = "`at` is not a valid moment, or lies in the future.")))]
 pub async fn read_member(
@@ -296,13 +296,13 @@ pub struct ChangedMemberView {
 /// # Errors
 /// 401, 403 for a role above one's own, 404, 409 for the last owner, 422.
 #[utoipa::path(patch, path = "/v1/orgs/{org}/members/{user}", tag = "members", request_body = ChangedMember,
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("user" = String, Path, description = "The member's id or slug.")),
     responses(
         (status = 200, body = ChangedMemberView, description = "The member as they are now."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks users:write (or services:write to hand keys over), or a role is above their own."),
-        (status = 404, body = ProblemBody, description = "No such organisation or member."),
+        (status = 404, body = ProblemBody, description = "No such organization or member."),
         (status = 409, body = ProblemBody, description = "They are the last owner."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn change_member(
@@ -371,13 +371,13 @@ pub async fn change_member(
 /// # Errors
 /// 401, 403, 404, 409 for the last owner.
 #[utoipa::path(delete, path = "/v1/orgs/{org}/members/{user}", tag = "members",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("user" = String, Path, description = "The member's id or slug.")),
     responses(
         (status = 204, description = "They are out."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks users:write, or the member's role is above their own."),
-        (status = 404, body = ProblemBody, description = "No such organisation or member."),
+        (status = 404, body = ProblemBody, description = "No such organization or member."),
         (status = 409, body = ProblemBody, description = "They are the last owner.")))]
 pub async fn delete_member(
     app: web::Data<App>,

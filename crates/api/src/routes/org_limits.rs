@@ -1,4 +1,4 @@
-//! `/v1/orgs/{org}/limits`: what limits the keys of an organisation that have no limit of their own.
+//! `/v1/orgs/{org}/limits`: what limits the keys of an organization that have no limit of their own.
 
 use actix_web::{HttpResponse, web};
 use keyledger_domain::id::OrgId;
@@ -18,11 +18,11 @@ use crate::problem::{Problem, ProblemBody};
 use crate::restrictions::RateLimitBody;
 use crate::routes::organization;
 
-/// The default limits of an organisation.
+/// The default limits of an organization.
 #[derive(Serialize, ToSchema)]
 pub struct OrgLimitsView {
     /// How often each key may be used that has no limit of its own: services and entitlements, and the
-    /// keys of members where they are used in this organisation. `null` for as often as they like.
+    /// keys of members where they are used in this organization. `null` for as often as they like.
     rate_limit: Option<RateLimitBody>,
 }
 
@@ -36,17 +36,17 @@ impl OrgLimitsView {
     }
 }
 
-/// Read the default limits of an organisation.
+/// Read the default limits of an organization.
 ///
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(get, path = "/v1/orgs/{org}/limits", tag = "workspaces",
-    params(("org" = String, Path, description = "The organisation's slug.")),
+    params(("org" = String, Path, description = "The organization's slug.")),
     responses(
         (status = 200, body = OrgLimitsView, description = "The limits."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks workspaces:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation.")))]
+        (status = 404, body = ProblemBody, description = "No such organization.")))]
 pub async fn read_org_limits(
     app: web::Data<App>,
     caller: Caller,
@@ -57,7 +57,7 @@ pub async fn read_org_limits(
     Ok(HttpResponse::Ok().json(OrgLimitsView::of(&directory, org)?))
 }
 
-/// The default limits that an organisation is to have, all of them.
+/// The default limits that an organization is to have, all of them.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
@@ -72,17 +72,17 @@ pub struct NewOrgLimits {
     rate_limit: Option<Option<RateLimitBody>>,
 }
 
-/// Set the default limits of an organisation. They hold from the next request on.
+/// Set the default limits of an organization. They hold from the next request on.
 ///
 /// # Errors
 /// 401, 403 for a limit wider than the caller's own, 404, 422.
 #[utoipa::path(put, path = "/v1/orgs/{org}/limits", tag = "workspaces", request_body = NewOrgLimits,
-    params(("org" = String, Path, description = "The organisation's slug.")),
+    params(("org" = String, Path, description = "The organization's slug.")),
     responses(
         (status = 200, body = OrgLimitsView, description = "The limits as they are now."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks workspaces:write, or has a limit and gives a wider one."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn change_org_limits(
     app: web::Data<App>,

@@ -1,4 +1,4 @@
-//! The organisation that a path names, and those in which the caller may do something.
+//! The organization that a path names, and those in which the caller may do something.
 
 use keyledger_domain::id::OrgId;
 use keyledger_domain::org::Org;
@@ -10,7 +10,7 @@ use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::usage::passage;
 
-/// The organisation with this slug, in which the caller has this right.
+/// The organization with this slug, in which the caller has this right.
 ///
 /// # Errors
 /// 404, the same for one that does not exist and one that the caller is not in; then 403.
@@ -28,7 +28,7 @@ pub(crate) fn require<'d>(
     Ok(org)
 }
 
-/// The organisation with this slug, if the caller may know of it.
+/// The organization with this slug, if the caller may know of it.
 ///
 /// # Errors
 /// 404, the same for one that does not exist and one that the caller is not in.
@@ -44,7 +44,7 @@ pub(crate) fn visible<'d>(
     Ok(org)
 }
 
-/// The organisations in which the caller has this right, the oldest first; or the one with this
+/// The organizations in which the caller has this right, the oldest first; or the one with this
 /// slug, if the caller named one.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! `/v1/orgs/{org}/policy`: what an organisation demands of keys.
+//! `/v1/orgs/{org}/policy`: what an organization demands of keys.
 
 use actix_web::{HttpResponse, web};
 use keyledger_domain::Refusal;
@@ -55,12 +55,12 @@ impl App {
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(get, path = "/v1/orgs/{org}/policy", tag = "policy",
-    params(("org" = String, Path, description = "The organisation's slug.")),
+    params(("org" = String, Path, description = "The organization's slug.")),
     responses(
         (status = 200, body = PolicyView, description = "The policy."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks workspaces:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation.")))]
+        (status = 404, body = ProblemBody, description = "No such organization.")))]
 pub async fn read_policy(
     app: web::Data<App>,
     caller: Caller,
@@ -98,12 +98,12 @@ pub struct ChangedPolicy {
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(patch, path = "/v1/orgs/{org}/policy", tag = "policy", request_body = ChangedPolicy,
-    params(("org" = String, Path, description = "The organisation's slug.")),
+    params(("org" = String, Path, description = "The organization's slug.")),
     responses(
         (status = 200, body = PolicyView, description = "The policy as it is now."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks workspaces:write."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn change_policy(
     app: web::Data<App>,

@@ -108,7 +108,7 @@ impl FilterBody {
     }
 }
 
-/// Whoever a text names: somebody who is gone too by an id, anybody else only in this organisation.
+/// Whoever a text names: somebody who is gone too by an id, anybody else only in this organization.
 fn actor(
     field: &str,
     text: Option<String>,
@@ -119,7 +119,7 @@ fn actor(
     let text = text?;
     let service = |named: &str| {
         let by_slug = directory.service_by_slug(org.id, named);
-        // A service that is gone is known by what it made; one of another organisation is nobody.
+        // A service that is gone is known by what it made; one of another organization is nobody.
         let is_known_here = |actor: &Actor| {
             let here =
                 |key: &ApiKey| key.created_by() == *actor || key.issued.holder.actor() == *actor;
@@ -468,13 +468,13 @@ fn note_rights(filter: &RevocationFilter) {
 /// # Errors
 /// 401, 403, 404, 409 when `expected_count` is another by now, 422.
 #[utoipa::path(post, path = "/v1/orgs/{org}/revocations", tag = "revocations", request_body = NewRevocation,
-    params(("org" = String, Path, description = "The organisation's slug.")),
+    params(("org" = String, Path, description = "The organization's slug.")),
     responses(
         (status = 200, body = RevocationPreview, description = "A dry run, or the filter means no key: what it comes to."),
         (status = 201, body = MadeRevocation, description = "The revocation."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks a right."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 409, body = ProblemBody, description = "The filter means other keys by now."),
         (status = 422, body = ProblemBody, description = "A field is not right, or the filter means too many keys.")))]
 pub async fn create_revocation(
@@ -543,12 +543,12 @@ pub async fn create_revocation(
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/revocations", tag = "revocations",
-    params(("org" = String, Path, description = "The organisation's slug."), PageQuery),
+    params(("org" = String, Path, description = "The organization's slug."), PageQuery),
     responses(
         (status = 200, body = Page<RevocationView>, description = "A page of revocations."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks audit:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 422, body = ProblemBody, description = "The limit or the place is not right.")))]
 pub async fn list_revocations(
     app: web::Data<App>,
@@ -579,13 +579,13 @@ pub async fn list_revocations(
 /// # Errors
 /// 401, 403, 404, 409 after an hour.
 #[utoipa::path(post, path = "/v1/orgs/{org}/revocations/{id}/undo", tag = "revocations",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("id" = String, Path, description = "The revocation's id.")),
     responses(
         (status = 200, body = RevocationView, description = "The revocation, undone."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks a right, or a key can do more than they."),
-        (status = 404, body = ProblemBody, description = "No such organisation or revocation."),
+        (status = 404, body = ProblemBody, description = "No such organization or revocation."),
         (status = 409, body = ProblemBody, description = "It is more than an hour old.")))]
 pub async fn undo_revocation(
     app: web::Data<App>,

@@ -1,4 +1,4 @@
-//! `/v1/scopes`: the catalogue of what credentials may do, and what organisations add to it.
+//! `/v1/scopes`: the catalogue of what credentials may do, and what organizations add to it.
 
 use actix_web::{HttpResponse, web};
 use keyledger_domain::Role;
@@ -30,7 +30,7 @@ pub struct ScopeView {
     /// Who has it by role; everyone else needs a team that grants it.
     #[schema(value_type = String, example = "member")]
     minimum_role: Role,
-    /// The slug of the organisation that added it; `null` for what every organisation has.
+    /// The slug of the organization that added it; `null` for what every organization has.
     organization: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl ScopeView {
         }
     }
 
-    /// Where it stands in the list: two organisations may have added the same name.
+    /// Where it stands in the list: two organizations may have added the same name.
     fn place(&self) -> (&str, &str) {
         (&self.name, self.organization.as_deref().unwrap_or_default())
     }
@@ -67,7 +67,7 @@ impl ScopeView {
     }
 }
 
-/// The catalogue of these organisations behind a cursor, in order.
+/// The catalogue of these organizations behind a cursor, in order.
 fn catalogue(orgs: &[&Org], after: Option<&str>) -> Vec<ScopeView> {
     let after = after.map(|after| after.split_once('@').unwrap_or((after, "")));
     let added = orgs.iter().flat_map(|org| {
@@ -84,7 +84,7 @@ fn catalogue(orgs: &[&Org], after: Option<&str>) -> Vec<ScopeView> {
     scopes
 }
 
-/// List the scope catalogue, by name: what every organisation has, and what mine added.
+/// List the scope catalogue, by name: what every organization has, and what mine added.
 ///
 /// # Errors
 /// 401, 403, 422.
@@ -120,7 +120,7 @@ pub struct NewScope {
     access: Option<String>,
     /// Who has it by role: `member`, `manager` or `owner`; `member` where it is left out.
     minimum_role: Option<String>,
-    /// The slug of the organisation to add it to; left out, the oldest one to which the caller may
+    /// The slug of the organization to add it to; left out, the oldest one to which the caller may
     /// add.
     #[schema(example = "acme")]
     organization: Option<String>,
@@ -154,7 +154,7 @@ impl NewScope {
     }
 }
 
-/// Add a scope to the catalogue of an organisation. It stays for ever.
+/// Add a scope to the catalogue of an organization. It stays for ever.
 ///
 /// # Errors
 /// 401, 403, 404, 409 for a name that is there already, 422.
@@ -163,7 +163,7 @@ impl NewScope {
         (status = 201, body = ScopeView, description = "The scope."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks scopes:write."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 409, body = ProblemBody, description = "The name is taken."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn create_scope(
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_neither_repeat_nor_miss_a_name_that_two_organisations_added() {
+    fn pages_neither_repeat_nor_miss_a_name_that_two_organizations_added() {
         let (one, two) = (
             org("one", &["reports:read", "zoo"]),
             org("two", &["reports:read"]),

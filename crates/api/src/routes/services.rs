@@ -120,17 +120,17 @@ impl App {
     }
 }
 
-/// List the services of an organisation, by slug. Their keys are not in it.
+/// List the services of an organization, by slug. Their keys are not in it.
 ///
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/services", tag = "services",
-    params(("org" = String, Path, description = "The organisation's slug."), PageAtQuery),
+    params(("org" = String, Path, description = "The organization's slug."), PageAtQuery),
     responses(
         (status = 200, body = Page<ServiceView>, description = "A page of services."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks services:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
         (status = 422, body = ProblemBody, description = "The limit or the moment is not right.")))]
 pub async fn list_services(
@@ -161,7 +161,7 @@ pub struct NewService {
     /// Its name for people.
     #[schema(example = "CI Pipeline", max_length = 128)]
     name: Option<String>,
-    /// Its name in paths, unique in its organisation; made of the name where it is left out.
+    /// Its name in paths, unique in its organization; made of the name where it is left out.
     #[schema(example = "ci-pipeline", max_length = 64)]
     slug: Option<String>,
     /// What it is for.
@@ -182,7 +182,7 @@ pub struct NewService {
     /// The networks its key may be used from; left out, any.
     #[schema(example = json!(["203.0.113.0/24"]))]
     allowed_cidrs: Option<Vec<String>>,
-    /// How often its key may be used; left out, as often as the organisation's default allows.
+    /// How often its key may be used; left out, as often as the organization's default allows.
     #[serde(default, deserialize_with = "object::optional")]
     rate_limit: Option<RateLimitBody>,
 }
@@ -192,12 +192,12 @@ pub struct NewService {
 /// # Errors
 /// 401, 403 for more than the caller has, 404, 409 for a slug that is taken, 422.
 #[utoipa::path(post, path = "/v1/orgs/{org}/services", tag = "services", request_body = NewService,
-    params(("org" = String, Path, description = "The organisation's slug.")),
+    params(("org" = String, Path, description = "The organization's slug.")),
     responses(
         (status = 201, body = ServiceView, description = "The service, with its key."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks services:write, or gives more than they have."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 409, body = ProblemBody, description = "The slug is taken."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn create_service(
@@ -244,13 +244,13 @@ pub async fn create_service(
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(get, path = "/v1/orgs/{org}/services/{service}", tag = "services",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("service" = String, Path, description = "The service's slug."), AtQuery),
     responses(
         (status = 200, body = ServiceView, description = "The service."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks services:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation or service."),
+        (status = 404, body = ProblemBody, description = "No such organization or service."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
         (status = 422, body = ProblemBody, description = "`at` is not a valid moment, or lies in the future.")))]
 pub async fn read_service(
@@ -296,7 +296,7 @@ pub struct ChangedService {
     #[serde(default, deserialize_with = "restrictions::given")]
     #[schema(value_type = Option<Vec<String>>, example = json!(["203.0.113.0/24"]))]
     allowed_cidrs: Option<Option<Vec<String>>>,
-    /// How often its key may be used; `null` for as often as the organisation's default allows.
+    /// How often its key may be used; `null` for as often as the organization's default allows.
     #[serde(default, deserialize_with = "object::given")]
     #[schema(value_type = Option<RateLimitBody>)]
     rate_limit: Option<Option<RateLimitBody>>,
@@ -312,13 +312,13 @@ pub struct ChangedService {
 /// # Errors
 /// 401, 403 for more than the caller has, 404, 422.
 #[utoipa::path(patch, path = "/v1/orgs/{org}/services/{service}", tag = "services", request_body = ChangedService,
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("service" = String, Path, description = "The service's slug.")),
     responses(
         (status = 200, body = ServiceView, description = "The service as it is now."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks services:write, or gives more than they have."),
-        (status = 404, body = ProblemBody, description = "No such organisation or service."),
+        (status = 404, body = ProblemBody, description = "No such organization or service."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn change_service(
     app: web::Data<App>,
@@ -365,13 +365,13 @@ pub async fn change_service(
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(delete, path = "/v1/orgs/{org}/services/{service}", tag = "services",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("service" = String, Path, description = "The service's slug.")),
     responses(
         (status = 204, description = "Deleted."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks services:write."),
-        (status = 404, body = ProblemBody, description = "No such organisation or service.")))]
+        (status = 404, body = ProblemBody, description = "No such organization or service.")))]
 pub async fn delete_service(
     app: web::Data<App>,
     caller: Caller,
@@ -388,13 +388,13 @@ pub async fn delete_service(
 /// # Errors
 /// 401, 403, 404, 409 while an earlier rotation is under way, 422.
 #[utoipa::path(post, path = "/v1/orgs/{org}/services/{service}/refresh", tag = "services", request_body = Rotation,
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("service" = String, Path, description = "The service's slug.")),
     responses(
         (status = 200, body = ServiceView, description = "The service with its new key."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks services:write, or something that the key may do."),
-        (status = 404, body = ProblemBody, description = "No such organisation or service."),
+        (status = 404, body = ProblemBody, description = "No such organization or service."),
         (status = 409, body = ProblemBody, description = "An earlier rotation is under way."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn refresh_service(
@@ -415,13 +415,13 @@ pub async fn refresh_service(
 /// # Errors
 /// 401, 403, 404, 409 when there is none to take back.
 #[utoipa::path(delete, path = "/v1/orgs/{org}/services/{service}/refresh", tag = "services",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("service" = String, Path, description = "The service's slug.")),
     responses(
         (status = 200, body = ServiceView, description = "The service as it was before."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks services:write."),
-        (status = 404, body = ProblemBody, description = "No such organisation or service."),
+        (status = 404, body = ProblemBody, description = "No such organization or service."),
         (status = 409, body = ProblemBody, description = "Nothing waits to be taken back.")))]
 pub async fn undo_service_refresh(
     app: web::Data<App>,

@@ -17,7 +17,7 @@ use crate::body::{Fields, Json};
 use crate::caller::{Caller, Origin, Visitor};
 use crate::problem::{Problem, ProblemBody};
 
-/// The first owner and their organisation.
+/// The first owner and their organization.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FirstOwner {
@@ -29,7 +29,7 @@ pub struct FirstOwner {
     /// The owner's password, at least 8 characters.
     #[schema(format = Password)]
     pub(crate) password: Option<String>,
-    /// The organisation's slug.
+    /// The organization's slug.
     #[schema(example = "acme")]
     pub(crate) organization: Option<String>,
     /// The owner's name; the address where it is left out.
@@ -41,11 +41,11 @@ pub struct FirstOwner {
 pub struct FirstOwnerMade {
     /// The owner's address.
     email: String,
-    /// The organisation's slug.
+    /// The organization's slug.
     organization: String,
 }
 
-/// Make the first owner and their organisation.
+/// Make the first owner and their organization.
 ///
 /// # Errors
 /// 404 without the right code, and for ever once there is an owner; 422.

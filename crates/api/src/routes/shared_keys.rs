@@ -1,10 +1,10 @@
-//! The keys of people who are in several organisations: which of these is told what such a key does.
+//! The keys of people who are in several organizations: which of these is told what such a key does.
 //!
-//! A person has their keys to themself, and each works in all their organisations. What it does is
+//! A person has their keys to themself, and each works in all their organizations. What it does is
 //! counted once for the key, whoever asked about it. So the address and the client of its last use,
-//! how often it was used and for what may come from another organisation, and an auditor of one is not
+//! how often it was used and for what may come from another organization, and an auditor of one is not
 //! to learn what goes on in the next: all of this is told to the person, and to whoever reads the audit
-//! log of every organisation that they are in. When it was last used is told in each of them, since
+//! log of every organization that they are in. When it was last used is told in each of them, since
 //! their policies and their hygiene go by it, unless they are switched off there.
 
 use keyledger_domain::api_key::Holder;
@@ -34,7 +34,7 @@ pub(super) fn sees_use(directory: &Directory, authority: &Authority, key: &ApiKe
     }
 }
 
-/// Whether this authority reads the audit log of all these organisations.
+/// Whether this authority reads the audit log of all these organizations.
 pub(super) fn audits_all<'a>(
     directory: &Directory,
     authority: &Authority,
@@ -44,7 +44,7 @@ pub(super) fn audits_all<'a>(
     orgs.into_iter().all(|org| reads(org).is_ok())
 }
 
-/// Whether what a key does is this organisation's concern: not that of somebody who is switched off
+/// Whether what a key does is this organization's concern: not that of somebody who is switched off
 /// here, and goes on elsewhere.
 pub(super) fn concerns(directory: &Directory, org: &Org, key: &ApiKey) -> bool {
     match key.issued.holder {

@@ -1,4 +1,4 @@
-//! `/v1/orgs/{org}/teams`: what an organisation gives to several people and services at once.
+//! `/v1/orgs/{org}/teams`: what an organization gives to several people and services at once.
 
 use std::ops::Bound;
 
@@ -84,17 +84,17 @@ impl App {
     }
 }
 
-/// List the teams of an organisation, by slug.
+/// List the teams of an organization, by slug.
 ///
 /// # Errors
 /// 401, 403, 404, 422.
 #[utoipa::path(get, path = "/v1/orgs/{org}/teams", tag = "teams",
-    params(("org" = String, Path, description = "The organisation's slug."), PageAtQuery),
+    params(("org" = String, Path, description = "The organization's slug."), PageAtQuery),
     responses(
         (status = 200, body = Page<TeamView>, description = "A page of teams."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks teams:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
         (status = 422, body = ProblemBody, description = "The limit or the moment is not right.")))]
 pub async fn list_teams(
@@ -127,7 +127,7 @@ pub struct NewTeam {
     /// Its name for people.
     #[schema(example = "Build", max_length = 128)]
     name: Option<String>,
-    /// Its name in paths, unique in its organisation; made of the name where it is left out.
+    /// Its name in paths, unique in its organization; made of the name where it is left out.
     #[schema(example = "build", max_length = 64)]
     slug: Option<String>,
     /// What it grants; nothing where it is left out.
@@ -140,12 +140,12 @@ pub struct NewTeam {
 /// # Errors
 /// 401, 403 for granting more than the caller has, 404, 409 for a slug that is taken, 422.
 #[utoipa::path(post, path = "/v1/orgs/{org}/teams", tag = "teams", request_body = NewTeam,
-    params(("org" = String, Path, description = "The organisation's slug.")),
+    params(("org" = String, Path, description = "The organization's slug.")),
     responses(
         (status = 201, body = TeamView, description = "The team."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks teams:write, or grants more than they have."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 409, body = ProblemBody, description = "The slug is taken."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn create_team(
@@ -180,13 +180,13 @@ fn scopes(texts: &[String], fields: &mut Fields) -> Scopes {
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(get, path = "/v1/orgs/{org}/teams/{team}", tag = "teams",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("team" = String, Path, description = "The team's slug."), AtQuery),
     responses(
         (status = 200, body = TeamView, description = "The team."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks teams:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation or team."),
+        (status = 404, body = ProblemBody, description = "No such organization or team."),
         (status = 410, body = ProblemBody, description = "The records of then were archived."),
         (status = 422, body = ProblemBody, description = "`at` is not a valid moment, or lies in the future.")))]
 pub async fn read_team(
@@ -217,13 +217,13 @@ pub struct ChangedTeam {
 /// # Errors
 /// 401, 403 for granting more than the caller has, 404, 422.
 #[utoipa::path(patch, path = "/v1/orgs/{org}/teams/{team}", tag = "teams", request_body = ChangedTeam,
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("team" = String, Path, description = "The team's slug.")),
     responses(
         (status = 200, body = TeamView, description = "The team as it is now."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks teams:write, or grants more than they have."),
-        (status = 404, body = ProblemBody, description = "No such organisation or team."),
+        (status = 404, body = ProblemBody, description = "No such organization or team."),
         (status = 422, body = ProblemBody, description = "A field is not right.")))]
 pub async fn change_team(
     app: web::Data<App>,
@@ -248,18 +248,18 @@ pub async fn change_team(
     Ok(answer::done(committed.position, &view))
 }
 
-/// Delete a team. What it granted is gone with it; who was in it stays in the organisation.
+/// Delete a team. What it granted is gone with it; who was in it stays in the organization.
 ///
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(delete, path = "/v1/orgs/{org}/teams/{team}", tag = "teams",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("team" = String, Path, description = "The team's slug.")),
     responses(
         (status = 204, description = "Deleted."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks teams:write."),
-        (status = 404, body = ProblemBody, description = "No such organisation or team.")))]
+        (status = 404, body = ProblemBody, description = "No such organization or team.")))]
 pub async fn delete_team(
     app: web::Data<App>,
     caller: Caller,
@@ -270,19 +270,19 @@ pub async fn delete_team(
     Ok(answer::gone(committed.position))
 }
 
-/// Put a member of the organisation in a team. It is done when they are in it already.
+/// Put a member of the organization in a team. It is done when they are in it already.
 ///
 /// # Errors
 /// 401, 403 for a team that grants more than the caller has, 404.
 #[utoipa::path(put, path = "/v1/orgs/{org}/teams/{team}/members/{user}", tag = "teams",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("team" = String, Path, description = "The team's slug."),
         ("user" = String, Path, description = "The member's id or slug.")),
     responses(
         (status = 204, description = "They are in it."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks teams:write, or something that the team grants."),
-        (status = 404, body = ProblemBody, description = "No such organisation, team or member.")))]
+        (status = 404, body = ProblemBody, description = "No such organization, team or member.")))]
 pub async fn add_team_member(
     app: web::Data<App>,
     caller: Caller,
@@ -296,14 +296,14 @@ pub async fn add_team_member(
 /// # Errors
 /// 401, 403, 404.
 #[utoipa::path(delete, path = "/v1/orgs/{org}/teams/{team}/members/{user}", tag = "teams",
-    params(("org" = String, Path, description = "The organisation's slug."),
+    params(("org" = String, Path, description = "The organization's slug."),
         ("team" = String, Path, description = "The team's slug."),
         ("user" = String, Path, description = "The member's id or slug.")),
     responses(
         (status = 204, description = "They are out of it."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks teams:write."),
-        (status = 404, body = ProblemBody, description = "No such organisation, team or member.")))]
+        (status = 404, body = ProblemBody, description = "No such organization, team or member.")))]
 pub async fn delete_team_member(
     app: web::Data<App>,
     caller: Caller,

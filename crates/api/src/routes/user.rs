@@ -80,7 +80,7 @@ pub async fn read_self(app: web::Data<App>, visitor: Visitor) -> Result<HttpResp
     Ok(HttpResponse::Ok().json(identity))
 }
 
-/// An organisation that the user is in.
+/// An organization that the user is in.
 #[derive(Serialize, ToSchema)]
 pub struct UserOrganization {
     /// Its slug.

@@ -52,7 +52,7 @@ pub struct UserKeyView {
     scopes: Option<Vec<Scope>>,
     /// The networks it may be used from; empty for any.
     allowed_cidrs: Vec<String>,
-    /// How often it may be used; `null` for as often as the organisation's default allows.
+    /// How often it may be used; `null` for as often as the organization's default allows.
     rate_limit: Option<RateLimitBody>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
@@ -145,7 +145,7 @@ pub struct NewUserKey {
     /// The networks it may be used from; left out, any.
     #[schema(example = json!(["203.0.113.0/24"]))]
     allowed_cidrs: Option<Vec<String>>,
-    /// How often it may be used; left out, as often as the organisation's default allows.
+    /// How often it may be used; left out, as often as the organization's default allows.
     #[serde(default, deserialize_with = "object::optional")]
     rate_limit: Option<RateLimitBody>,
 }
@@ -294,7 +294,7 @@ pub struct ChangedUserKey {
     #[serde(default, deserialize_with = "restrictions::given")]
     #[schema(value_type = Option<Vec<String>>, example = json!(["203.0.113.0/24"]))]
     allowed_cidrs: Option<Option<Vec<String>>>,
-    /// How often it may be used; `null` for as often as the organisation's default allows.
+    /// How often it may be used; `null` for as often as the organization's default allows.
     #[serde(default, deserialize_with = "object::given")]
     #[schema(value_type = Option<RateLimitBody>)]
     rate_limit: Option<Option<RateLimitBody>>,

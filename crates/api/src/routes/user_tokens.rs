@@ -259,7 +259,7 @@ impl App {
         let limits = Limits {
             scopes: None,
             environment: Environment::Live,
-            // It ends only where the policy of an organisation wants it to, and then is made anew.
+            // It ends only where the policy of an organization wants it to, and then is made anew.
             expires_at: self.directory().end_for_policy(user, self.now()),
             allowed_cidrs: [].into(),
             rate_limit: None,

@@ -1,4 +1,4 @@
-//! `/v1/workspaces`: the organisations that the caller is in.
+//! `/v1/workspaces`: the organizations that the caller is in.
 
 use actix_web::{HttpResponse, web};
 use keyledger_domain::id::OrgId;
@@ -18,7 +18,7 @@ use crate::routes::naming::name_and_slug;
 use crate::routes::organization;
 use crate::usage::passage;
 
-/// An organisation that the caller is in.
+/// An organization that the caller is in.
 #[derive(Serialize, ToSchema)]
 pub struct WorkspaceView {
     /// Its name in paths.
@@ -45,13 +45,13 @@ impl WorkspaceView {
     }
 }
 
-/// List the organisations that I am in, by slug.
+/// List the organizations that I am in, by slug.
 ///
 /// # Errors
 /// 401, 403, 422.
 #[utoipa::path(get, path = "/v1/workspaces", tag = "workspaces", params(PageQuery),
     responses(
-        (status = 200, body = Page<WorkspaceView>, description = "A page of organisations."),
+        (status = 200, body = Page<WorkspaceView>, description = "A page of organizations."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks workspaces:read."),
         (status = 422, body = ProblemBody, description = "The limit is not right.")))]
@@ -73,7 +73,7 @@ pub async fn list_workspaces(
     Ok(HttpResponse::Ok().json(page))
 }
 
-/// An organisation to be made.
+/// An organization to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWorkspace {
@@ -85,13 +85,13 @@ pub struct NewWorkspace {
     slug: Option<String>,
 }
 
-/// Make an organisation. I become its owner.
+/// Make an organization. I become its owner.
 ///
 /// # Errors
-/// 401, 403 without workspaces:write and for apps, 409 for a slug that is taken and beyond 200 organisations, 422.
+/// 401, 403 without workspaces:write and for apps, 409 for a slug that is taken and beyond 200 organizations, 422.
 #[utoipa::path(post, path = "/v1/workspaces", tag = "workspaces", request_body = NewWorkspace,
     responses(
-        (status = 201, body = WorkspaceView, description = "The organisation."),
+        (status = 201, body = WorkspaceView, description = "The organization."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller is no user, or lacks workspaces:write."),
         (status = 409, body = ProblemBody, description = "The slug is taken, or the caller is in as many organizations as a person may be."),

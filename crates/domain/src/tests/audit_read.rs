@@ -27,7 +27,7 @@ fn only_who_may_read_a_log_is_noted_as_its_reader() {
 }
 
 #[test]
-fn one_record_stands_for_an_hour_of_one_reader_in_one_organisation() {
+fn one_record_stands_for_an_hour_of_one_reader_in_one_organization() {
     let world = world().after(password("ada"), reads("acme"));
     table! { world;
         password("ada"), reads("acme")  => NOTHING;

@@ -1,4 +1,4 @@
-//! No organisation shields a key from another one that revokes it, and none ends what works elsewhere.
+//! No organization shields a key from another one that revokes it, and none ends what works elsewhere.
 
 use super::world::*;
 use crate::actor::{Actor, Authority};
@@ -84,7 +84,7 @@ fn no_org() -> Then {
     refused(Refusal::Unknown(Noun::Organization))
 }
 
-/// Somebody stole max's key and made it an organisation of its own, before ada revoked everything.
+/// Somebody stole max's key and made it an organization of its own, before ada revoked everything.
 fn after_the_thief() -> World {
     world()
         .given(key_created("max/two", unlimited("max/two")))
@@ -93,7 +93,7 @@ fn after_the_thief() -> World {
 }
 
 #[test]
-fn an_organisation_of_ones_own_is_no_shield() {
+fn an_organization_of_ones_own_is_no_shield() {
     let done = after_the_thief();
     let told = done.records.last().map(|record| &record.event);
     assert!(matches!(
@@ -163,7 +163,7 @@ fn an_organisation_of_ones_own_is_no_shield() {
 }
 
 #[test]
-fn where_the_owner_is_switched_off_is_no_other_organisation() {
+fn where_the_owner_is_switched_off_is_no_other_organization() {
     let two = with_member(world(), "globex", "mia");
     let of_mia = RevocationFilter {
         owner: Some(Actor::User(user("mia"))),

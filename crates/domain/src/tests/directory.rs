@@ -56,7 +56,7 @@ fn n135_recorded_time_never_runs_backwards() {
     assert!(back.records.is_sorted_by_key(|record| record.at));
 }
 
-/// Goal: each record names its organisations and its target as they were when it happened.
+/// Goal: each record names its organizations and its target as they were when it happened.
 #[test]
 fn n110_a_record_is_for_the_auditors_concerned() {
     let acme = vec![org("acme")];
@@ -103,10 +103,10 @@ fn n110_a_record_is_for_the_auditors_concerned() {
     assert!(world().directory.organizations_of(&event).is_empty());
 }
 
-/// Goal: in each organisation that a person belongs to, its auditors see what the person does with
+/// Goal: in each organization that a person belongs to, its auditors see what the person does with
 /// their own keys.
 #[test]
-fn a_persons_own_doings_are_told_to_all_their_organisations() {
+fn a_persons_own_doings_are_told_to_all_their_organizations() {
     let two = CreateOrg {
         org: org("two"),
         slug: word("two"),

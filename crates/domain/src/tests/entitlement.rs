@@ -90,7 +90,7 @@ fn who_revokes_an_entitlement_token() {
         password("mia"), revoke("pull") => role_too_low(SCOPE, Role::Manager);
         key("ada/test"), revoke("pull") => unknown();
         password("max"), revoke("none") => unknown();
-        // Under the wrong organisation it is not there.
+        // Under the wrong organization it is not there.
         password("gus"), elsewhere      => unknown();
         password("max"), revoke("pull") => happens("EntitlementRevoked");
         key("ada/some"), revoke("pull") => happens("EntitlementRevoked");

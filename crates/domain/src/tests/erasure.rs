@@ -45,7 +45,7 @@ fn shared() -> World {
 }
 
 #[test]
-fn only_whoever_owns_all_their_organisations_and_they_themselves_erase_somebody() {
+fn only_whoever_owns_all_their_organizations_and_they_themselves_erase_somebody() {
     let unknown = || refused(Refusal::Unknown(Noun::Member));
     let not_their_name = || invalid(Field::Confirm, Reason::NotTheirName);
     table! { world();
@@ -77,7 +77,7 @@ fn only_whoever_owns_all_their_organisations_and_they_themselves_erase_somebody(
         password("gus"), erase("mia") => refused(Refusal::MemberElsewhere);
         password("mia"), erase("mia") => happens("PersonErased");
     }
-    // Who is switched off is still somebody that an organisation answers for.
+    // Who is switched off is still somebody that an organization answers for.
     let disable = DisableMember {
         org: org("globex"),
         user: user("mia"),
@@ -85,7 +85,7 @@ fn only_whoever_owns_all_their_organisations_and_they_themselves_erase_somebody(
     table! { shared().after(password("gus"), disable);
         password("ada"), erase("mia") => refused(Refusal::MemberElsewhere);
     }
-    // Whoever is in no organisation any more is forgotten by whoever runs the server.
+    // Whoever is in no organization any more is forgotten by whoever runs the server.
     let alone = world().after(
         password("ada"),
         crate::member::RemoveMember {

@@ -427,7 +427,7 @@ fn many_keys_at_once_and_one_that_lives_again() {
 }
 
 #[test]
-fn an_organisation_that_revoked_a_key_for_itself_took_its_rights() {
+fn an_organization_that_revoked_a_key_for_itself_took_its_rights() {
     let barred = |world: World, unnamed: Option<Reach>| {
         let named = unnamed.is_none();
         world.given(Event::ApiKeysRevoked(ApiKeysRevoked {
@@ -466,7 +466,7 @@ fn an_organisation_that_revoked_a_key_for_itself_took_its_rights() {
     took(once.clone(), max, right("services:write", Role::Manager));
     took(once.clone(), max, Lack::Unbarred);
     assert_eq!(found(&once, max, Lack::Unrevoked), None);
-    // In the other organisation it can do what an owner can.
+    // In the other organization it can do what an owner can.
     assert_eq!(
         found(&once, anywhere, right("services:write", Role::Manager)),
         None

@@ -379,7 +379,7 @@ fn n109_nobody_gives_or_touches_a_role_above_their_own() {
 }
 
 #[test]
-fn n109_an_organisation_keeps_an_owner() {
+fn n109_an_organization_keeps_an_owner() {
     let two = world().after(password("ada"), change("max", Owner));
     table! { two;
         password("max"), change("ada", Member) => happens("MemberRoleChanged");

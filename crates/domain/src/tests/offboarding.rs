@@ -149,7 +149,7 @@ fn n86_n98_who_is_switched_off_everywhere_is_out_at_once() {
 }
 
 #[test]
-fn who_is_switched_off_in_one_organisation_works_in_the_other() {
+fn who_is_switched_off_in_one_organization_works_in_the_other() {
     let off = with_two_orgs().after(password("ada"), disable("mia"));
     table! { off;
         key("mia/full"), create_key(unlimited("mia/new"), "new") => happens("UserKeyCreated");

@@ -1,4 +1,4 @@
-//! Organisations, their catalogue, and the first owner of all.
+//! Organizations, their catalogue, and the first owner of all.
 
 use super::world::*;
 use crate::actor::Authority;
@@ -60,7 +60,7 @@ fn n116_the_first_owner_is_made_once() {
 }
 
 #[test]
-fn who_makes_an_organisation_owns_it() {
+fn who_makes_an_organization_owns_it() {
     let scope = "workspaces:write";
     let same_id = CreateOrg {
         org: org("globex"),
@@ -93,7 +93,7 @@ fn who_makes_an_organisation_owns_it() {
 }
 
 #[test]
-fn n130_a_person_is_in_so_many_organisations_and_can_leave_again() {
+fn n130_a_person_is_in_so_many_organizations_and_can_leave_again() {
     let mut world = world();
     for number in 1..ORGS_OF_PERSON_MAX {
         world = world.after(password("max"), create_org(&format!("org-{number}")));
@@ -126,7 +126,7 @@ fn who_adds_to_the_catalogue() {
         password("ada"), add_scope("acme", "files:read") => refused(Refusal::Taken(Field::Name));
         password("ada"), add_scope("acme", "deploy:run") => refused(Refusal::Taken(Field::Name));
         password("ada"), add_scope("acme", "new:one")    => happens("ScopeAdded");
-        // Each organisation has its own.
+        // Each organization has its own.
         password("gus"), add_scope("globex", "deploy:run") => happens("ScopeAdded");
     }
     let world = world().after(password("ada"), add_scope("acme", "new:one"));
@@ -140,7 +140,7 @@ fn who_adds_to_the_catalogue() {
 
 /// Goal: an event is told whole where nobody else would notice a missing field.
 #[test]
-fn the_event_of_a_new_organisation() {
+fn the_event_of_a_new_organization() {
     let decided = world().decide(password("max"), create_org("initech"));
     let Ok(Some(Event::OrgCreated(event))) = decided else {
         panic!("decided {decided:?}");

@@ -1,4 +1,4 @@
-//! What organisations demand of keys, and that nothing gets around it.
+//! What organizations demand of keys, and that nothing gets around it.
 
 use super::world::*;
 use crate::api_key::{DisabledFor, RestrictApiKey, RevealApiKey};
@@ -117,7 +117,7 @@ fn no_new_key_and_no_change_gets_around_the_end() {
 }
 
 #[test]
-fn the_strictest_organisation_of_a_person_decides() {
+fn the_strictest_organization_of_a_person_decides() {
     let globex = OrgPolicyChanged {
         org: org("globex"),
         max_life_seconds: Some(HOUR),
@@ -279,7 +279,7 @@ fn where_one_is_switched_off_nothing_is_demanded_of_ones_keys() {
 }
 
 #[test]
-fn a_key_is_switched_off_for_lying_idle_where_all_its_organisations_want_it() {
+fn a_key_is_switched_off_for_lying_idle_where_all_its_organizations_want_it() {
     let who = crate::actor::Authority::SYSTEM;
     let alone = with_globex(HARSHEST);
     let due = alone.at(after(9 * HOUR));

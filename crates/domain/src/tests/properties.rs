@@ -53,7 +53,7 @@ use crate::time::Timestamp;
 use crate::user::{ChangePassword, NewUser};
 use crate::user_key::{CreateUserKey, KeyLabel, RenameUserKey, RevokeUserKey};
 
-/// Of people, organisations, teams, services, handles, sessions and whatever else has a name.
+/// Of people, organizations, teams, services, handles, sessions and whatever else has a name.
 const NAMES: &[&str] = &["a", "b", "c", "d", "e"];
 const SCOPES: &[&str] = &[
     "audit:read",
@@ -490,7 +490,7 @@ impl<'a> Dice<'a> {
         })
     }
 
-    /// Mostly one of the organisation.
+    /// Mostly one of the organization.
     fn member(&mut self, directory: &Directory, org: OrgId) -> UserId {
         let members = directory.org(org).map(|org| org.members.keys());
         let members: Vec<UserId> = members.into_iter().flatten().copied().collect();
@@ -683,7 +683,7 @@ fn check_references(d: &Directory) {
     assert_eq!(
         d.org_slugs.len(),
         d.orgs.len(),
-        "each organisation has its slug alone"
+        "each organization has its slug alone"
     );
     for (email, id) in &d.emails {
         assert_eq!(d.users[id].email.known(), Some(email));
@@ -915,7 +915,7 @@ fn check_keys(d: &Directory) {
     );
 }
 
-/// A token reaches one organisation, does there what its scopes say and its holder may, and is noted to
+/// A token reaches one organization, does there what its scopes say and its holder may, and is noted to
 /// leave when its time is over.
 fn assert_token(d: &Directory, key: &ApiKey) {
     let (Holder::Client { org: own, .. } | Holder::Delegate { org: own, .. }) = key.issued.holder
@@ -938,7 +938,7 @@ fn assert_token(d: &Directory, key: &ApiKey) {
     }
 }
 
-/// What each person and each good key may do in each organisation at some time. A service acts by
+/// What each person and each good key may do in each organization at some time. A service acts by
 /// its key only.
 fn reach(d: &Directory, now: Timestamp) -> BTreeMap<(OrgId, Actor, Option<CredentialId>), Scopes> {
     let good = |key: &&ApiKey| d.standing_of(key, now).is_ok();
@@ -964,7 +964,7 @@ fn check_nobody_gave_more_than_they_held(
     who: Authority,
     event: &Event,
 ) {
-    // A new organisation is its maker's, a new scope its catalogue's. An invitation was weighed when
+    // A new organization is its maker's, a new scope its catalogue's. An invitation was weighed when
     // it was made. Who may manage members may make a plain one, who then has what members have.
     if let Event::OrgCreated(_)
     | Event::ScopeAdded(_)
@@ -1033,7 +1033,7 @@ fn check_nobody_gave_more_than_they_held(
 }
 
 /// A credential with a limit of its own neither makes nor leaves behind a key that it let be used
-/// more often, nor an organisation.
+/// more often, nor an organization.
 fn check_nobody_gave_a_wider_limit(before: &Directory, after: &Directory, giver: Option<&ApiKey>) {
     let Some(own) = giver.and_then(ApiKey::rate_limit) else {
         return;
@@ -1054,7 +1054,7 @@ fn check_nobody_gave_a_wider_limit(before: &Directory, after: &Directory, giver:
         );
     }
     for (id, org) in &after.orgs {
-        // A new organisation is its maker's, and begins without a default.
+        // A new organization is its maker's, and begins without a default.
         let old = before.org(*id).map_or(org.rate_limit, |old| old.rate_limit);
         assert!(!is_wider(org.rate_limit, old) || within(org.rate_limit));
     }
@@ -1093,7 +1093,7 @@ proptest! {
     #![proptest_config(config(768))]
 
     /// Whatever is asked for, by whomever, at whatever time: nothing panics, no name is taken
-    /// twice, no organisation loses its last owner, nothing points to what is gone, and nobody
+    /// twice, no organization loses its last owner, nothing points to what is gone, and nobody
     /// gives more than they hold.
     #[test]
     fn whatever_is_asked_for(steps in runs()) {

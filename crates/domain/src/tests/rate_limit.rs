@@ -133,7 +133,7 @@ fn a_limited_key_makes_no_manager() {
 }
 
 #[test]
-fn who_sets_the_default_of_an_organisation() {
+fn who_sets_the_default_of_an_organization() {
     let some = Some(rate(100, 60));
     let unset = limited_world();
     table! { unset;

@@ -161,7 +161,7 @@ fn each_refusal_hides_those_after_it() {
     }
 }
 
-/// Goal: an organisation is seen by those in it; for everybody else it is as if it were not
+/// Goal: an organization is seen by those in it; for everybody else it is as if it were not
 /// there.
 #[test]
 fn n110_strangers_learn_nothing() {
@@ -325,7 +325,7 @@ fn n113_a_demotion_is_felt_at_once() {
     assert!(held(&gone, "max/wide").is_empty());
     assert!(held(&gone, "max/full").is_empty());
     table! { gone;
-        // In no organisation a key is good for nothing; the password still follows an invitation.
+        // In no organization a key is good for nothing; the password still follows an invitation.
         key("max/full"), create_team("new", &[]) => refused(Refusal::CredentialEnded);
         password("max"), create_team("new", &[]) => refused(Refusal::Unknown(Noun::Organization));
     }

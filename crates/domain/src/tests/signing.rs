@@ -74,7 +74,7 @@ fn who_rotates_the_keys_of_the_server() {
         password("nobody"), create("two")  => refused(Refusal::CredentialEnded);
         key("ada/some"), create("two")     => refused(Refusal::InsufficientScope(RIGHT));
         key("ada/some"), retire("one")     => refused(Refusal::InsufficientScope(RIGHT));
-        // An owner, but of another organisation than the first.
+        // An owner, but of another organization than the first.
         password("gus"), create("two")     => too_low();
         password("gus"), retire("one")     => too_low();
         password("gus"), retire("none")    => too_low();
@@ -95,10 +95,10 @@ fn who_rotates_the_keys_of_the_server() {
     }
 }
 
-/// Goal: an organisation that was made later is nobody's way to the keys of the server, and the
-/// right in a team of another organisation is none here.
+/// Goal: an organization that was made later is nobody's way to the keys of the server, and the
+/// right in a team of another organization is none here.
 #[test]
-fn the_operator_is_the_first_organisation() {
+fn the_operator_is_the_first_organization() {
     assert_eq!(World::empty().directory.operator_org(), None);
     let initech = CreateOrg {
         org: org("initech"),

@@ -186,7 +186,7 @@ fn a_revoked_key_is_dead_and_its_handle_free() {
     }
 }
 
-/// Goal: somebody who is in no organisation any more still rules their own keys.
+/// Goal: somebody who is in no organization any more still rules their own keys.
 #[test]
 fn who_left_still_ends_their_keys() {
     let left = RemoveMember {

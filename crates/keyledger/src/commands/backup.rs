@@ -85,7 +85,7 @@ enum BackupFailure {
     #[error("there is no ledger in {}; name its folder with --data-dir, or a server with --url", .0.display())]
     NoLedger(PathBuf),
     #[error(
-        "a server has this folder; name it with --url, and a key of an owner of its first organisation"
+        "a server has this folder; name it with --url, and a key of an owner of its first organization"
     )]
     HeldByServer,
     #[error("the credit balances cannot be read, so no backup was made; the server's log says why")]

@@ -1,4 +1,4 @@
-//! Stored events of people in organisations.
+//! Stored events of people in organizations.
 
 use keyledger_domain::member::{
     InvitationAccepted, InvitationRevoked, MemberAdded, MemberInvited, MemberRemoved,

@@ -1,4 +1,4 @@
-//! Stored events of organisations and their teams, and of who reads what they did.
+//! Stored events of organizations and their teams, and of who reads what they did.
 
 use keyledger_domain::audit_read::AuditLogRead;
 use keyledger_domain::org::{OrgCreated, ScopeAdded};

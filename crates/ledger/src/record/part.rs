@@ -289,7 +289,7 @@ impl From<ActorV1> for Actor {
 }
 
 form! {
-    /// A role in an organisation.
+    /// A role in an organization.
     #[derive(Encode, Decode)]
     enum RoleV1 {
         Member,
@@ -392,7 +392,7 @@ impl Part for PublicKey {
 }
 
 form! {
-    /// A scope of an organisation's own catalogue.
+    /// A scope of an organization's own catalogue.
     struct ScopeEntryV1 {
         pub(crate) scope: String,
         pub(crate) description: String,
@@ -688,7 +688,7 @@ impl Part for HolderKind {
 }
 
 form! {
-    /// Which keys of an organisation a revocation means.
+    /// Which keys of an organization a revocation means.
     struct RevocationFilterV1 {
         pub(crate) all: bool,
         pub(crate) created_before_micros: Option<i64>,

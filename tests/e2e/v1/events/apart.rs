@@ -1,4 +1,4 @@
-//! Every way of asking for events, by somebody who names what another organisation has.
+//! Every way of asking for events, by somebody who names what another organization has.
 
 use keyledger_tests::Client;
 use keyledger_tests::credential::id_of;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{all, items, position};
 use crate::world::{unique, world};
 
-/// An organisation with something of each kind, all of it done from one address.
+/// An organization with something of each kind, all of it done from one address.
 struct Org {
     slug: String,
     /// Its owner, who did it.
@@ -86,7 +86,7 @@ fn streamed(client: &Client, query: &str) -> Vec<String> {
 }
 
 #[test]
-fn n121_no_filter_finds_another_organisations_events() {
+fn n121_no_filter_finds_another_organizations_events() {
     let (ours, theirs) = (Org::make(81), Org::make(82));
     let nobody = "00000000-0000-4000-8000-000000000000";
     // What names something of theirs, and the same of what is not there at all.
@@ -184,7 +184,7 @@ fn n121_no_filter_finds_another_organisations_events() {
 }
 
 #[test]
-fn n121_another_organisation_is_not_there_whatever_is_asked_of_it() {
+fn n121_another_organization_is_not_there_whatever_is_asked_of_it() {
     let (ours, theirs) = (Org::make(84), Org::make(85));
     let like = |there: &str, nowhere: &str| {
         let refused = ours.boss.get(there).expect(404);
@@ -196,7 +196,7 @@ fn n121_another_organisation_is_not_there_whatever_is_asked_of_it() {
         let found = theirs.boss.get(there).status();
         assert_eq!(found, 200, "{there}: they find it themselves");
     };
-    // Not as an organisation,
+    // Not as an organization,
     let ends = [
         "",
         "&order=desc",

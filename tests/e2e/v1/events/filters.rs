@@ -44,7 +44,7 @@ fn positions(events: &[Value]) -> Vec<u64> {
     events.iter().map(position).collect()
 }
 
-/// An organisation with a history of its own: its slug, and its owner.
+/// An organization with a history of its own: its slug, and its owner.
 fn history() -> (String, Client) {
     let (org, boss) = world().other_org();
     let boss = world().with_key(&boss.key);
@@ -229,7 +229,7 @@ fn n128_what_cannot_be_filtered_by_is_422() {
     owner.get("/v1/events?sort=asc").expect(400);
 }
 
-/// The newest event of an organisation that a filter finds; the same by its position.
+/// The newest event of an organization that a filter finds; the same by its position.
 #[track_caller]
 fn last_of(client: &Client, org: &str, query: &str) -> Value {
     let path = format!("/v1/events?organization={org}&{query}&order=desc&limit=1");
@@ -305,7 +305,7 @@ fn changes_say_what_was_before_and_names_say_who() {
 }
 
 #[test]
-fn changes_of_keys_and_limits_are_told_and_none_that_another_organisation_saw() {
+fn changes_of_keys_and_limits_are_told_and_none_that_another_organization_saw() {
     let (org, boss) = world().other_org();
     let boss_key = world().with_key(&boss.key);
     let last = |query: &str| last_of(&boss_key, &org, query);
@@ -351,7 +351,7 @@ fn changes_of_keys_and_limits_are_told_and_none_that_another_organisation_saw() 
         change("rate_limit", Value::Null, ten)
     );
 
-    // What makes a thing anew changes nothing; what was before this organisation is not told to it.
+    // What makes a thing anew changes nothing; what was before this organization is not told to it.
     let service = json!({ "name": "New" });
     boss_key
         .post(&format!("{base}/services"), &service)

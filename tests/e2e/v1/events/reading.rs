@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::items;
 use crate::world::{make_key, unique, world};
 
-/// The records of who read the log of an organisation, as its owner reads them.
+/// The records of who read the log of an organization, as its owner reads them.
 fn readings(reader: &Client, org: &str) -> Vec<Value> {
     let path = format!("/v1/events?type=AuditLogRead&organization={org}&limit=1000");
     items(&reader.get(&path).expect(200))
@@ -109,7 +109,7 @@ fn one_event_read_by_its_position_is_read_too() {
 }
 
 #[test]
-fn it_is_on_record_in_each_organisation_that_was_read_and_in_no_other() {
+fn it_is_on_record_in_each_organization_that_was_read_and_in_no_other() {
     let (one, first) = world().other_org();
     let (other, second) = world().other_org();
     let (first, second) = (world().with_key(&first.key), world().with_key(&second.key));

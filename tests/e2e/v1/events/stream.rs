@@ -115,7 +115,7 @@ impl Following {
     }
 }
 
-/// An organisation of its own and its owner's key. The owner of acme is in it too, so that what other
+/// An organization of its own and its owner's key. The owner of acme is in it too, so that what other
 /// tests do to their keys is told here.
 fn own_org() -> (String, String) {
     let (org, boss) = world().other_org();
@@ -229,7 +229,7 @@ fn a_client_that_does_not_wait_is_told_what_is_there() {
 }
 
 #[test]
-fn n121_a_stream_tells_nothing_of_another_organisation() {
+fn n121_a_stream_tells_nothing_of_another_organization() {
     let (org, key) = own_org();
     let (rival, rival_key) = own_org();
     let mut following = Following::begin(world(), &key, "", "");

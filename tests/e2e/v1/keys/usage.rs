@@ -101,7 +101,7 @@ fn n110_strangers_find_no_key_and_members_need_the_right() {
     world().with_key(&member.key).get(&path).expect(403);
     let manager = world().person("manager");
     world().with_key(&manager.key).get(&path).expect(200);
-    // A key of one's own needs no right in an organisation.
+    // A key of one's own needs no right in an organization.
     let own = world()
         .with_key(&member.key)
         .get("/user/keys/own")

@@ -54,7 +54,7 @@ fn a_good_key_is_described() {
 }
 
 #[test]
-fn services_and_entitlements_verify_with_their_organisation() {
+fn services_and_entitlements_verify_with_their_organization() {
     let body = json!({ "name": unique("Customer"), "scopes": ["files:read"] });
     let entitlement = world()
         .owner()
@@ -193,7 +193,7 @@ fn it_needs_a_credential_with_the_scope() {
 }
 
 #[test]
-fn n110_another_organisations_key_is_not_found() {
+fn n110_another_organizations_key_is_not_found() {
     let (_, person) = world().other_org();
     let service = world().service().string("key");
     let verdict = world()

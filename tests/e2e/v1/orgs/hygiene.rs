@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::world::{make_key, seconds_from_now, world};
 
-/// Every page of the list: whoever made the organisation is a member with keys from every other test.
+/// Every page of the list: whoever made the organization is a member with keys from every other test.
 fn every_page(client: &Client, path: &str) -> Vec<Value> {
     let mut items = Vec::new();
     let mut next = String::new();

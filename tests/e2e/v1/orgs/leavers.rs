@@ -166,7 +166,7 @@ fn a_key_is_handed_over_and_goes_on_working() {
 
 #[test]
 fn keys_that_work_elsewhere_end_here() {
-    // In acme and in an organisation of their own.
+    // In acme and in an organization of their own.
     let person = world().person("manager");
     let theirs = world().with_key(&person.key);
     let body = json!({ "name": unique("Elsewhere") });
@@ -211,7 +211,7 @@ fn a_disabled_member_may_leave_and_is_bound_by_nothing_there() {
             &json!({ "email": person.email }),
         )
         .expect(201);
-    // Whoever made the organisation is not to be bound by what comes.
+    // Whoever made the organization is not to be bound by what comes.
     let (root, _) = OWNER_EMAIL.split_once('@').expect("an address");
     as_eve
         .delete(&format!("/v1/orgs/{org}/members/{root}"))
@@ -313,7 +313,7 @@ fn nobody_switches_off_the_last_owner_or_those_above() {
         .with_key(&manager.key)
         .patch(&path(owner.slug()), &off)
         .expect(403);
-    // The one who made the organisation is the other owner.
+    // The one who made the organization is the other owner.
     let members = as_owner
         .get(&format!("/v1/orgs/{org}/members"))
         .expect(200)

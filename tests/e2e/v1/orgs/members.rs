@@ -143,7 +143,7 @@ fn a_list_holds_no_password() {
 }
 
 #[test]
-fn a_stranger_is_401_and_another_organisation_404() {
+fn a_stranger_is_401_and_another_organization_404() {
     world().anonymous().get(MEMBERS).expect_401(NOT_PROVIDED);
     world()
         .anonymous()
@@ -174,7 +174,7 @@ fn n109_a_manager_neither_edits_nor_removes_an_owner() {
 }
 
 #[test]
-fn n109_an_organisation_keeps_its_last_owner() {
+fn n109_an_organization_keeps_its_last_owner() {
     let (slug, owner) = world().other_org();
     let them = world().with_key(&owner.key);
     let members = format!("/v1/orgs/{slug}/members");

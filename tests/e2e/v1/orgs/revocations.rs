@@ -7,7 +7,7 @@ use crate::world::{make_key, unique, world};
 
 const REVOCATIONS: &str = "/v1/orgs/acme/revocations";
 
-/// The slug of an organisation that somebody makes for themself.
+/// The slug of an organization that somebody makes for themself.
 fn org_of_their_own(client: &Client) -> String {
     let made = client.post("/v1/workspaces", &json!({ "name": unique("Second") }));
     made.expect(201).string("slug")
@@ -147,7 +147,7 @@ fn code_of(gateway: &str, key: &str) -> Value {
 }
 
 #[test]
-fn an_organisation_of_its_own_is_no_shield_for_a_stolen_key() {
+fn an_organization_of_its_own_is_no_shield_for_a_stolen_key() {
     let (org, owner) = world().other_org();
     let as_owner = world().with_key(&owner.key);
     let manager = world().person_in(&org, &as_owner, "manager");
@@ -211,7 +211,7 @@ fn an_organisation_of_its_own_is_no_shield_for_a_stolen_key() {
     as_owner.post(&undo, &json!({})).expect(200);
     assert_eq!(code_of(&gateway, &manager.key), "valid");
     thief.get(&members).expect(200);
-    // Without the other organisation it would have been revoked altogether.
+    // Without the other organization it would have been revoked altogether.
     as_owner.post(&path, &meant).expect(201);
     themselves
         .post("/user/keys/own/rotate", &json!({}))
@@ -223,7 +223,7 @@ fn an_organisation_of_its_own_is_no_shield_for_a_stolen_key() {
 }
 
 #[test]
-fn an_organisation_that_has_switched_the_owner_off_is_no_other() {
+fn an_organization_that_has_switched_the_owner_off_is_no_other() {
     let (org, owner) = world().other_org();
     let as_owner = world().with_key(&owner.key);
     let person = world().person_in(&org, &as_owner, "manager");

@@ -167,7 +167,7 @@ fn n111_a_body_chooses_neither_slug_key_nor_maker() {
 }
 
 #[test]
-fn a_stranger_is_401_and_another_organisation_404() {
+fn a_stranger_is_401_and_another_organization_404() {
     world().anonymous().get(SERVICES).expect_401(NOT_PROVIDED);
     world()
         .anonymous()

@@ -45,7 +45,7 @@ fn a_member_makes_none() {
 }
 
 #[test]
-fn a_stranger_is_401_and_another_organisation_404() {
+fn a_stranger_is_401_and_another_organization_404() {
     world().anonymous().get(TEAMS).expect_401(NOT_PROVIDED);
     world().owner().get("/v1/orgs/nowhere/teams").expect(404);
     world()

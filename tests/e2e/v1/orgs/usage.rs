@@ -1,4 +1,4 @@
-//! `GET /v1/orgs/{org}/usage`: what the keys of an organisation do, page by page.
+//! `GET /v1/orgs/{org}/usage`: what the keys of an organization do, page by page.
 
 use keyledger_tests::{Client, OWNER_ORG};
 use serde_json::Value;
@@ -47,7 +47,7 @@ fn every_key_is_on_one_page_with_its_sums() {
 }
 
 #[test]
-fn n110_another_organisations_keys_are_not_in_it() {
+fn n110_another_organizations_keys_are_not_in_it() {
     let (slug, person) = world().other_org();
     let theirs = world().with_key(&person.key);
     let ours = format!("/v1/orgs/{OWNER_ORG}/usage");
@@ -85,16 +85,16 @@ fn it_needs_the_right_and_says_what_is_wrong() {
     let long_ago = format!("{path}?until=2001-01-01T00:00:00Z");
     let page = world().owner().get(&long_ago).expect(200).json();
     for key in page["items"].as_array().expect("a page") {
-        // Of somebody who is in other organisations too it is not told.
+        // Of somebody who is in other organizations too it is not told.
         let accepted = &key["totals"]["accepted"];
         assert!(accepted.is_null() || *accepted == 0, "{key}");
     }
 }
 
-/// What another organisation learns of a key of the owner of `acme`, who is in both, after the API of
+/// What another organization learns of a key of the owner of `acme`, who is in both, after the API of
 /// `acme` asked about it.
 #[test]
-fn n110_n121_where_a_key_is_used_is_not_told_to_another_organisation_of_its_holder() {
+fn n110_n121_where_a_key_is_used_is_not_told_to_another_organization_of_its_holder() {
     let owner = world().owner();
     let me = owner.get("/user/self").expect(200).string("slug_perm");
     let (slug, other) = world().other_org();
@@ -167,7 +167,7 @@ fn n110_n121_where_a_key_is_used_is_not_told_to_another_organisation_of_its_hold
         assert_eq!(other.get(&one).expect(200).member("source"), Value::Null);
     }
 
-    // Switched off there, their keys are no concern of that organisation any more.
+    // Switched off there, their keys are no concern of that organization any more.
     let member = format!("/v1/orgs/{slug}/members/{me}");
     other
         .patch(&member, &json!({ "disabled": true }))

@@ -83,7 +83,7 @@ fn whoever_is_erased_is_signed_out_and_gone_and_their_name_is_free() {
     }
     let verdict = json!({ "key": person.key });
     let verdict = owner.post("/v1/keys/verify", &verdict).expect(200);
-    // As the key of anybody who is in none of the asker's organisations.
+    // As the key of anybody who is in none of the asker's organizations.
     assert_eq!(verdict.string("code"), "not_found");
 
     let body =
@@ -94,7 +94,7 @@ fn whoever_is_erased_is_signed_out_and_gone_and_their_name_is_free() {
 }
 
 #[test]
-fn it_takes_their_name_once_more_and_all_their_organisations() {
+fn it_takes_their_name_once_more_and_all_their_organizations() {
     let person = world().person("manager");
     let path = erase_path(person.slug());
     let owner = world().owner();
@@ -118,7 +118,7 @@ fn it_takes_their_name_once_more_and_all_their_organisations() {
     let token = json!({ "token": token });
     own_key.post("/v1/invitations/accept", &token).expect(201);
     owner.post(&path, &confirm).expect(200);
-    // The owner of acme owns the other organisation too, because they made it.
+    // The owner of acme owns the other organization too, because they made it.
     assert_eq!(world().with_key(&person.key).get("/v1/me").status(), 401);
 
     let two = world().person("member");

@@ -56,7 +56,7 @@ pub struct EventQuery {
     /// At most this many, 1 to 1,000; 100 where it is left out.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Option<String>,
-    /// The slug of one organisation; left out, all whose log the caller may read.
+    /// The slug of one organization; left out, all whose log the caller may read.
     #[param(example = "acme")]
     organization: Option<String>,
 }
@@ -81,7 +81,7 @@ pub struct StreamQuery {
     /// The address that it came from, or a network that this is in.
     #[param(example = "203.0.113.0/24")]
     source: Option<String>,
-    /// The slug of one organisation; left out, all whose log the caller may read.
+    /// The slug of one organization; left out, all whose log the caller may read.
     #[param(example = "acme")]
     organization: Option<String>,
     /// Begin behind this position; left out, with what happens from now on. `Last-Event-ID` goes before it.
@@ -210,7 +210,7 @@ impl EventQuery {
         self.after.is_some()
     }
 
-    /// Reads the query. Names of actors are looked up in these organisations only, so that nobody
+    /// Reads the query. Names of actors are looked up in these organizations only, so that nobody
     /// learns here who has an account.
     ///
     /// # Errors
@@ -291,8 +291,8 @@ impl Wanted {
         self.source.is_some()
     }
 
-    /// By which terms the index has what is wanted in these organisations: one of each group. A network is
-    /// none: the records of these organisations are looked at.
+    /// By which terms the index has what is wanted in these organizations: one of each group. A network is
+    /// none: the records of these organizations are looked at.
     pub(super) fn terms(&self, index: &Index, orgs: &[OrgId]) -> Vec<Vec<Term>> {
         let mut groups = vec![orgs.iter().map(|org| Term::organization(*org)).collect()];
         let actors = self.actors.as_ref();
@@ -323,7 +323,7 @@ fn types_named(wanted: &str) -> Vec<&'static str> {
     }
 }
 
-/// Everybody in these organisations who is called so.
+/// Everybody in these organizations who is called so.
 fn actors_named(directory: &Directory, orgs: &[OrgId], named: &str) -> Vec<Actor> {
     let id = match named.split_once(':') {
         Some(("user", id)) => id.parse().ok().map(Actor::User),
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_in_another_organisation_is_nobody_here() {
+    fn who_is_in_another_organization_is_nobody_here() {
         let elsewhere = OrgId::from_bytes([9; 16]);
         for named in ["ada@example.com", "ada"] {
             let filter = check(&by(named), &[elsewhere]).unwrap();

@@ -9,7 +9,7 @@ use crate::caller::Caller;
 use crate::problem::Problem;
 
 impl App {
-    /// Has it on record that the caller reads the logs of these organisations: once an hour each.
+    /// Has it on record that the caller reads the logs of these organizations: once an hour each.
     ///
     /// Where the disk is too full for a record, they read all the same, and the server's log says so:
     /// such an hour is one in which auditors are needed.

@@ -21,7 +21,7 @@ impl Selection {
     /// the folder can read all that is in it.
     ///
     /// # Errors
-    /// 404 for an organisation that is not there, 422 for a filter that is not right.
+    /// 404 for an organization that is not there, 422 for a filter that is not right.
     pub fn of(query: &EventQuery, directory: &Directory) -> Result<Self, Problem> {
         let organization = match query.organization() {
             Some(slug) => {

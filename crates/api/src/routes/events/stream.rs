@@ -321,7 +321,7 @@ impl Stream for Telling {
 /// text/event-stream` it tells what is there, and ends.
 ///
 /// # Errors
-/// 401, 403 without audit:read, 404 for an organisation that the caller is not in, 410 where the events were
+/// 401, 403 without audit:read, 404 for an organization that the caller is not in, 410 where the events were
 /// archived, 422, 503 when too many follow.
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events",
     params(StreamQuery, ("Last-Event-ID" = Option<u64>, Header, format = "uint64", description = "The last event that was told; goes before `after`.")),
@@ -329,7 +329,7 @@ impl Stream for Telling {
         (status = 200, content_type = "text/event-stream", body = StreamedEvent, description = "Events, as they happen, each of this shape."),
         (status = 401, body = ProblemBody, description = "The caller is not known."),
         (status = 403, body = ProblemBody, description = "The caller lacks audit:read."),
-        (status = 404, body = ProblemBody, description = "No such organisation."),
+        (status = 404, body = ProblemBody, description = "No such organization."),
         (status = 410, body = ProblemBody, description = "What comes next was archived."),
         (status = 422, body = ProblemBody, description = "A filter is invalid; `fields` says which."),
         (status = 503, body = ProblemBody, description = "Too many follow.")))]

@@ -38,7 +38,7 @@ pub struct EventView {
     target: String,
     /// What that is called now, if it has a name.
     target_name: Option<String>,
-    /// The slug of the organisation through which the caller reads it.
+    /// The slug of the organization through which the caller reads it.
     organization: Option<String>,
     /// The public id of the credential that was shown, if it was one.
     credential: Option<String>,
@@ -67,7 +67,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl EventView {
-    /// A record as it is told, with what it is about and the organisation it is read through.
+    /// A record as it is told, with what it is about and the organization it is read through.
     ///
     /// # Errors
     /// 500 if the event cannot be written as JSON, which no event of ours is.
@@ -173,7 +173,7 @@ fn name_of(directory: &Directory, record: &Record, target: Target) -> Option<Str
 }
 
 /// Whether this authority may know where an event came from. That a person's key was used is told in
-/// all organisations that they were in; from where, or from where one of them asked about it, only to
+/// all organizations that they were in; from where, or from where one of them asked about it, only to
 /// those who read the log of all of these.
 pub(super) fn tells_origin(directory: &Directory, authority: &Authority, record: &Record) -> bool {
     let (Event::ApiKeyActivated(ApiKeyActivated { id, .. })

@@ -1,5 +1,5 @@
 //! `keyledger audit at`: what a credential could do at a moment, and why not. A folder tells it of all
-//! organisations, a server of those whose audit log the key reads.
+//! organizations, a server of those whose audit log the key reads.
 
 use core::fmt::Write as _;
 use std::error::Error;

@@ -1,5 +1,5 @@
-//! `keyledger audit diff`: what changed between two moments, by organisation. A folder tells it of all
-//! organisations, a server of the one that is named.
+//! `keyledger audit diff`: what changed between two moments, by organization. A folder tells it of all
+//! organizations, a server of the one that is named.
 
 use core::fmt::Write as _;
 use std::error::Error;
@@ -31,12 +31,12 @@ pub(crate) struct Diff {
     /// The later moment [default: the last record].
     #[arg(long, value_name = "MOMENT")]
     to: Option<Moment>,
-    /// The slug of one organisation [default: all; a server must be told which].
+    /// The slug of one organization [default: all; a server must be told which].
     #[arg(long, value_name = "SLUG")]
     organization: Option<String>,
 }
 
-/// A difference as it is told, with its organisation.
+/// A difference as it is told, with its organization.
 type Line = Map<String, Value>;
 
 /// What a server tells.

@@ -16,7 +16,7 @@ pub(super) struct Entry {
     pub(super) actor: String,
     /// What it is about.
     pub(super) target: String,
-    /// The organisation it is read through.
+    /// The organization it is read through.
     pub(super) organization: Option<String>,
     /// The credential that was shown.
     pub(super) credential: Option<String>,

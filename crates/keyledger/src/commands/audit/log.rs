@@ -76,7 +76,7 @@ pub(crate) struct Which {
         help = "The address that it came from, or a network, such as 203.0.113.0/24"
     )]
     source: Option<String>,
-    /// The slug of one organisation.
+    /// The slug of one organization.
     #[arg(long)]
     organization: Option<String>,
 }

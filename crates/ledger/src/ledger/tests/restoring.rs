@@ -201,6 +201,18 @@ fn what_sled_lost_is_told_and_what_it_kept_is_rebuilt() {
     };
     let accepted = rebuild(&bench.folder(), &new, accepted, &mut |_| {});
     assert_eq!(accepted.expect("rebuilt").size, 0);
+
+    // Not even the folder is there.
+    let (sealed, _) = super::sealing::sealed();
+    fs::remove_dir_all(Paths::new(&sealed.folder()).events()).expect("removed");
+    let segments = Segments::open(&Paths::new(&sealed.folder()).segments()).expect("they open");
+    let accepted = Accepted {
+        end: Some(segments.last()),
+        ..Accepted::default()
+    };
+    let new = sealed.root.path().join("of-segments");
+    let rebuilt = rebuild(&sealed.folder(), &new, accepted, &mut |_| {}).expect("rebuilt");
+    assert_eq!(rebuilt.size, segments.last().get());
 }
 
 #[test]

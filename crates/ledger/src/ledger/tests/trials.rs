@@ -199,7 +199,7 @@ fn n117_an_older_copy_of_everything_is_found_by_whoever_knows_a_later_checkpoint
         panic!("{known:?}")
     };
     assert!(
-        matches!(damage.source, DamageFound::NotExtended { .. }),
+        matches!(damage.source, DamageFound::EndsBefore { .. }),
         "{damage}"
     );
     assert_eq!(damage.position, Position::new(31), "the first that is gone");
