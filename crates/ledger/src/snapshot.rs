@@ -12,7 +12,7 @@
 //!
 //! They are made by a replay of their own from the last one, on a thread of their own: nobody waits.
 //!
-//! **When a person is erased, all snapshots of before go** ([`Snapshots::forget_before`]): they would
+//! **When a person is erased, all snapshots of before go** (`Snapshots::forget_before`): they would
 //! still tell of the person. Each is made unreadable in place before it is removed, because a removed file
 //! lies on the disk for a while.
 

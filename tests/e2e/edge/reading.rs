@@ -37,6 +37,10 @@ const REVEALS: &[&str] = &[
     "/v1/events/{position}",
     "/v1/events/{position}/proof",
     "/v1/events/{position}/record",
+    "/v1/backup",
+    "/v1/credentials/{id}",
+    "/v1/log/tile/entries/{index}",
+    "/v1/orgs/{org}/differences",
 ];
 
 /// Every GET of the definition with names of things that are there.

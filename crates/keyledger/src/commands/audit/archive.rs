@@ -27,7 +27,9 @@ pub(super) fn run(command: &Archive) -> Outcome {
     let up_to = Position::new(command.up_to);
     let moved = archive::archive(&command.folder.path(), &command.to, up_to)?;
     if moved.is_empty() {
-        say(format_args!("nothing was moved: no segment ends at or before position {up_to}"))?;
+        say(format_args!(
+            "nothing was moved: no segment ends at or before position {up_to}"
+        ))?;
     }
     for moved in moved {
         say(moved.display())?;
