@@ -123,17 +123,34 @@ impl World {
             .expect(201)
     }
 
-    /// An organization apart from `acme`, and its owner, who is not in `acme`.
+    /// Another organization of the owner of `acme`, and a second owner of it, who is not in
+    /// `acme`.
     pub(crate) fn other_org(&self) -> (String, Person) {
-        let name = unique("Other Org");
-        let slug = self
-            .owner()
-            .post("/v1/workspaces", &json!({ "name": name }))
-            .expect(201)
-            .string("slug");
+        let slug = make_workspace(&self.owner());
         let person = self.person_in(&slug, &self.owner(), "owner");
         (slug, person)
     }
+
+    /// An organization that shares nobody with any other, and its owner. What is done with the
+    /// keys of somebody who is in two organizations is told in both: whoever shows that nothing
+    /// of another one is told needs such a one, since other tests use the owner's keys meanwhile.
+    pub(crate) fn org_apart(&self) -> (String, Person) {
+        let person = self.person("manager");
+        let slug = make_workspace(&self.with_key(&person.key));
+        let membership = format!("/v1/orgs/{OWNER_ORG}/members/{}", person.slug());
+        self.owner().delete(&membership).expect(204);
+        (slug, person)
+    }
+}
+
+/// A new organization of whoever asks; its slug.
+#[track_caller]
+fn make_workspace(client: &Client) -> String {
+    let body = json!({ "name": unique("Other Org") });
+    client
+        .post("/v1/workspaces", &body)
+        .expect(201)
+        .string("slug")
 }
 
 /// Makes a user key; the 201.

@@ -14,7 +14,7 @@ fn readings(reader: &Client, org: &str) -> Vec<Value> {
 
 #[test]
 fn a_reader_is_on_record_once_with_what_they_showed_and_from_where() {
-    let (org, boss) = world().other_org();
+    let (org, boss) = world().org_apart();
     let boss = world().with_key(&boss.key);
     let auditor = world().person_in(&org, &boss, "manager");
     let by_key = world().with_key(&auditor.key);
@@ -56,7 +56,7 @@ fn a_reader_is_on_record_once_with_what_they_showed_and_from_where() {
 
 #[test]
 fn whatever_tells_of_the_past_is_reading_too() {
-    let (org, boss) = world().other_org();
+    let (org, boss) = world().org_apart();
     let boss = world().with_key(&boss.key);
     let key = make_key(&boss, &json!({ "handle": unique("looked-at") }));
     let differences = format!("/v1/orgs/{org}/differences");
@@ -82,7 +82,7 @@ fn whatever_tells_of_the_past_is_reading_too() {
 
 #[test]
 fn one_event_read_by_its_position_is_read_too() {
-    let (org, boss) = world().other_org();
+    let (org, boss) = world().org_apart();
     let boss = world().with_key(&boss.key);
     let made = world().person_in(&org, &boss, "manager");
     let auditor = world().with_key(&made.key);
