@@ -31,6 +31,7 @@ mod lookup;
 pub mod oauth;
 mod object;
 mod openapi;
+mod outbox;
 pub mod pages;
 mod panicked;
 pub mod passwords;

@@ -9,6 +9,7 @@ use core::fmt;
 use core::time::Duration;
 use std::io;
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_http::error::DispatchError;
@@ -23,6 +24,7 @@ use actix_web::dev::AppConfig;
 use actix_web::rt::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use crate::outbox::Outbox;
 use crate::tls::Certificates;
 use crate::watched::{Crowd, Watched};
 
@@ -105,19 +107,20 @@ where
     }
     let server = match listening.tls {
         None => builder.listen("plain", listening.listener, move || {
-            let crowd = Arc::clone(&crowd);
+            let (crowd, outbox) = (Arc::clone(&crowd), Rc::<Outbox>::default());
             let watched = fn_service(move |connection: TcpStream| {
                 let peer = connection.peer_addr().ok();
-                let watched = Watched::new(connection, Arc::clone(&crowd));
+                let watched = Watched::new(outbox.connect(connection), Arc::clone(&crowd));
                 core::future::ready(Ok::<_, DispatchError>((watched, peer)))
             });
             watched.and_then(http!())
         })?,
         Some(certificates) => builder.listen("tls", listening.listener, move || {
             let (crowd, certificates) = (Arc::clone(&crowd), Arc::clone(&certificates));
+            let outbox = Rc::<Outbox>::default();
             let secured = fn_service(move |connection: TcpStream| {
                 let peer = connection.peer_addr().ok();
-                let watched = Watched::new(connection, Arc::clone(&crowd));
+                let watched = Watched::new(outbox.connect(connection), Arc::clone(&crowd));
                 let handshake = TlsAcceptor::from(certificates.current()).accept(watched);
                 let patience = Duration::from_secs(HANDSHAKE_SECONDS);
                 async move {
