@@ -1,9 +1,9 @@
 //! The thread that brings what was counted to the disk, and keeps what lies there within bounds.
 //!
-//! A death loses what was counted since the last flush: two seconds, and a moment, also where a hundred
-//! thousand keys are in use, and ten at the most where writing takes long: it must not take the core from those
-//! who verify. What describes a use, which is its source, its client and its scopes, waits longer where that
-//! changed of more than two thousand keys a second. Nothing waits for this thread, and nothing stops when its disk does.
+//! A death loses what was counted since the last flush: two seconds, and a moment, and half a minute where a
+//! hundred thousand keys are in use: writing must not take the core from those who verify. What describes
+//! a use, which is its source, its client and its scopes, waits longer where that changed of more than two
+//! thousand keys a second. Nothing waits for this thread, and nothing stops when its disk does.
 
 use std::io;
 use std::sync::Arc;
@@ -23,14 +23,16 @@ use crate::app::Lookups;
 use crate::step_back::step_back;
 use crate::usage::Usage;
 
-/// How often what was counted is written and flushed.
-const FLUSH_PAUSE: Duration = Duration::from_secs(2);
-/// The same where there is much to write.
-const FLUSH_PAUSE_MAX: Duration = Duration::from_secs(10);
-/// How many times as long as it took to write is rested then: it takes a twentieth of a core.
-const RESTS_A_WRITE: u32 = 20;
-/// After how many flushes old counts are folded: some five minutes.
-const FLUSHES_A_FOLD: u32 = 150;
+/// How often it is looked what there is to do.
+const PAUSE: Duration = Duration::from_secs(2);
+/// The same where much was done: who was erased is forgotten here in that time.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// The longest that what was counted waits for the disk, where there is much of it.
+const WRITE_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How many times as long as it took is rested then: it takes a hundredth of a core.
+const RESTS: u32 = 100;
+/// After how many looks old counts are folded: some five minutes.
+const LOOKS_A_FOLD: u32 = 150;
 /// After how many folds it is looked which keys are long gone: some hours.
 const FOLDS_A_SWEEP: u32 = 48;
 /// How many keys are written before others may read in between.
@@ -84,31 +86,36 @@ impl UsageKeeper {
                     swept: None,
                     next_described: None,
                 };
-                let mut flushes = 0_u32;
-                let mut pause = FLUSH_PAUSE;
+                let clock = Arc::clone(&keeping.parts.clock);
+                let mut looks = 0_u32;
+                let mut pause = PAUSE;
+                // Counted down rather than compared: somebody may set the clock back by a year.
+                let mut until_write = Duration::ZERO;
                 loop {
-                    if flushes.is_multiple_of(FLUSHES_A_FOLD) {
+                    if looks.is_multiple_of(LOOKS_A_FOLD) {
                         keeping.fold();
                     }
-                    if flushes.is_multiple_of(FLUSHES_A_FOLD * FOLDS_A_SWEEP)
+                    if looks.is_multiple_of(LOOKS_A_FOLD * FOLDS_A_SWEEP)
                         || keeping.is_somebody_erased()
                     {
                         keeping.sweep();
                     }
-                    flushes = flushes.wrapping_add(1);
+                    looks = looks.wrapping_add(1);
                     let ended = stopped.recv_timeout(pause);
-                    runtime.block_on(keeping.tell());
-                    let begun = keeping.parts.clock.now();
-                    let is_last = !matches!(ended, Err(RecvTimeoutError::Timeout));
-                    keeping.write(if is_last {
-                        usize::MAX
-                    } else {
-                        DESCRIBED_A_FLUSH
-                    });
-                    if is_last {
+                    if !matches!(ended, Err(RecvTimeoutError::Timeout)) {
+                        runtime.block_on(keeping.tell());
+                        keeping.write(usize::MAX);
                         return;
                     }
-                    pause = pause_after(begun, keeping.parts.clock.now());
+                    until_write = until_write.saturating_sub(pause);
+                    let begun = clock.now();
+                    runtime.block_on(keeping.tell());
+                    let told = clock.now();
+                    pause = rest_after(begun, told, PAUSE_MAX);
+                    if until_write.is_zero() {
+                        keeping.write(DESCRIBED_A_FLUSH);
+                        until_write = rest_after(told, clock.now(), WRITE_PAUSE_MAX);
+                    }
                 }
             })?;
         Ok(Self { stop, thread })
@@ -124,12 +131,11 @@ impl UsageKeeper {
     }
 }
 
-/// How long to rest after a write from one instant to another.
-fn pause_after(begun: Timestamp, ended: Timestamp) -> Duration {
+/// How long to rest after something that was done from one instant to another.
+fn rest_after(begun: Timestamp, ended: Timestamp, max: Duration) -> Duration {
     let took = ended.micros().saturating_sub(begun.micros());
     let took = Duration::from_micros(u64::try_from(took).unwrap_or_default());
-    took.saturating_mul(RESTS_A_WRITE)
-        .clamp(FLUSH_PAUSE, FLUSH_PAUSE_MAX)
+    took.saturating_mul(RESTS).clamp(PAUSE, max)
 }
 
 struct Keeping {
@@ -286,16 +292,16 @@ mod tests {
     #[test]
     fn who_has_much_to_write_rests_longer() {
         let at = Timestamp::from_micros(1_800_000_000_000_000);
-        for (took_micros, pause_millis) in [
+        for (took_micros, rest_millis) in [
             (0, 2_000),
             (20_000, 2_000),
-            (200_000, 4_000),
+            (40_000, 4_000),
             (3_000_000, 10_000),
             (-5, 2_000),
         ] {
             let ended = Timestamp::from_micros(at.micros() + took_micros);
-            let pause = Duration::from_millis(pause_millis);
-            assert_eq!(pause_after(at, ended), pause, "{took_micros}");
+            let rest = Duration::from_millis(rest_millis);
+            assert_eq!(rest_after(at, ended, PAUSE_MAX), rest, "{took_micros}");
         }
     }
 }
