@@ -35,23 +35,25 @@ use crate::oauth::signing::Signers;
 use crate::pages::authorize::Asked;
 use crate::pages::pending::Pending;
 use crate::passwords::Passwords;
-use crate::places::Places;
+use crate::places::SharedPlaces;
 use crate::problem::Problem;
 use crate::restrictions::Limits;
 use crate::routes::events::Streams;
+use crate::seats::Account;
 use crate::setup_code::SetUpCode;
 use crate::throttles::{ThrottleSettings, Throttles, Ticks};
 use crate::usage::Usage;
 
-/// How many requests read records at once. More wait: reading takes a core for its while, and there
-/// must be one left for verifying.
-const RECORD_READERS_MAX: usize = 1;
-/// How many more may wait to read records before the next is turned away.
-const RECORD_READERS_WAITING_MAX: usize = 32;
-/// How many earlier states are put together at once: each is as large as the one that is served.
-const PAST_PLACES: usize = 1;
-/// How many more may wait for one.
+/// How many requests may wait to read records before the next is turned away. One reads at a time:
+/// it takes a core for its while, and there must be one left for verifying.
+const RECORD_READERS_WAITING_MAX: usize = 64;
+/// How many of them may be of one account: who follows a log reads some tiles at once.
+const RECORD_READERS_OF_ACCOUNT_MAX: usize = 16;
+/// How many may wait for an earlier state. One is put together at a time: each is as large as the one
+/// that is served.
 const PAST_WAITING_MAX: usize = 16;
+/// How many of them may be of one account: each takes up to a second.
+const PAST_OF_ACCOUNT_MAX: usize = 4;
 
 /// What the binary decides for the API.
 #[derive(Clone, Debug)]
@@ -152,11 +154,11 @@ pub struct App {
     passwords: Passwords,
     throttles: Arc<Throttles>,
     idle_sessions: IdleSessions,
-    record_readers: Places<()>,
+    record_readers: SharedPlaces<()>,
     streams: Arc<Streams>,
     /// One backup at a time: each reads the whole ledger.
     backup_places: Arc<Semaphore>,
-    past_places: Places<Recalled>,
+    past_places: SharedPlaces<Recalled>,
     decisions: Decisions,
     rate_limits: RateLimits,
     signers: Signers,
@@ -185,9 +187,12 @@ impl App {
             throttles: Arc::new(throttles),
             idle_sessions: IdleSessions::new(idle_after, &ticks),
             backup_places: Arc::new(Semaphore::new(1)),
-            record_readers: Places::new(RECORD_READERS_MAX, RECORD_READERS_WAITING_MAX),
+            record_readers: SharedPlaces::new(
+                RECORD_READERS_WAITING_MAX,
+                RECORD_READERS_OF_ACCOUNT_MAX,
+            ),
             streams: Arc::new(Streams::new()),
-            past_places: Places::new(PAST_PLACES, PAST_WAITING_MAX),
+            past_places: SharedPlaces::new(PAST_WAITING_MAX, PAST_OF_ACCOUNT_MAX),
             decisions: Decisions::new(decisions),
             rate_limits: RateLimits::new(MonotonicClock),
             signers: Signers::default(),
@@ -305,8 +310,13 @@ impl App {
         &self.idle_sessions
     }
 
+    /// The account behind whoever asks.
+    pub(crate) fn account_of(&self, caller: &Caller) -> Account {
+        Account::of(&self.directory(), caller.authority().actor)
+    }
+
     /// The places for those who read records.
-    pub(crate) fn record_readers(&self) -> &Places<()> {
+    pub(crate) fn record_readers(&self) -> &SharedPlaces<()> {
         &self.record_readers
     }
 
@@ -326,7 +336,7 @@ impl App {
     }
 
     /// The place where they are put together.
-    pub(crate) fn past_places(&self) -> &Places<Recalled> {
+    pub(crate) fn past_places(&self) -> &SharedPlaces<Recalled> {
         &self.past_places
     }
 

@@ -43,6 +43,7 @@ mod resource;
 mod restrictions;
 mod retrievable;
 pub mod routes;
+mod seats;
 pub mod server;
 pub mod setup_code;
 mod step_back;

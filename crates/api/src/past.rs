@@ -172,17 +172,21 @@ impl App {
         if at.is_some() {
             self.require_in(caller, slug, right)?;
         }
-        Ok(self.told_as_of(self.then(at).await?))
+        Ok(self.told_as_of(self.then(caller, at).await?))
     }
 
     /// The earlier state that is asked for, if one is.
     ///
     /// # Errors
     /// As [`App::told_in`], apart from the rights.
-    pub(crate) async fn then(&self, at: Option<&str>) -> Result<Option<Then>, Problem> {
+    pub(crate) async fn then(
+        &self,
+        caller: &Caller,
+        at: Option<&str>,
+    ) -> Result<Option<Then>, Problem> {
         match at {
             None => Ok(None),
-            Some(at) => self.state_at("at", at).await.map(Some),
+            Some(at) => self.state_at(caller, "at", at).await.map(Some),
         }
     }
 
@@ -190,7 +194,12 @@ impl App {
     ///
     /// # Errors
     /// As [`App::then`].
-    pub(crate) async fn state_at(&self, field: &'static str, at: &str) -> Result<Then, Problem> {
+    pub(crate) async fn state_at(
+        &self,
+        caller: &Caller,
+        field: &'static str,
+        at: &str,
+    ) -> Result<Then, Problem> {
         let moment: Moment = at.parse().map_err(|_| Problem::field(field, NO_MOMENT))?;
         if matches!(moment, Moment::Time(at) if at > self.now()) {
             return Err(Problem::field(field, NOT_YET));
@@ -198,9 +207,11 @@ impl App {
         let past = self.past().clone();
         let found = self
             .past_places()
-            .work(BUSY, move |recalled: &mut Recalled| {
-                past.find(moment, recalled)
-            })
+            .work(
+                self.account_of(caller),
+                BUSY,
+                move |recalled: &mut Recalled| past.find(moment, recalled),
+            )
             .await?;
         found.map_err(|error| match error {
             PastError::NotYet { .. } => Problem::field(field, NOT_YET),

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::problem::Problem;
+use crate::seats::{Account, Seats};
 use crate::step_back::step_back;
 
 /// How long a place without a job keeps what lies ready for the next.
@@ -118,9 +119,49 @@ fn work_off<D: Desk>(queue: &Mutex<Receiver<Job<D>>>) {
     }
 }
 
+/// [`Places`] of which each account has its part only.
+pub(crate) struct SharedPlaces<D> {
+    places: Places<D>,
+    seats: Arc<Seats>,
+}
+
+impl<D: Desk> SharedPlaces<D> {
+    /// One place, so many who may wait for it, and so many of one account who work or wait.
+    pub(crate) fn new(waiting_max: usize, each_max: usize) -> Self {
+        Self {
+            places: Places::new(1, waiting_max),
+            seats: Seats::new(1 + waiting_max, each_max),
+        }
+    }
+
+    /// Does a job of an account, once there is a place.
+    ///
+    /// # Errors
+    /// 503 when too many wait already, or too many of this account; the sentence is `busy`.
+    pub(crate) async fn work<T: Send + 'static>(
+        &self,
+        account: Account,
+        busy: &'static str,
+        job: impl FnOnce(&mut D) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let seat = self.seats.take(account);
+        let seat = seat.ok_or_else(|| Problem::unavailable(busy))?;
+        self.places
+            .work(busy, move |desk| {
+                let result = job(desk);
+                // It goes with the job: a request that is given up frees it no sooner.
+                drop(seat);
+                result
+            })
+            .await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
+
+    use keyledger_domain::id::UserId;
 
     use super::*;
 
@@ -152,5 +193,37 @@ mod tests {
                 .await
                 .expect("a place is free")
         );
+    }
+
+    fn person(number: u8) -> Account {
+        Account::Person(UserId::from_bytes([number; 16]))
+    }
+
+    /// Goal: one account can make itself wait, and nobody else.
+    #[actix_web::test]
+    async fn who_asks_too_much_is_turned_away_and_others_are_not() {
+        let places = Arc::new(SharedPlaces::<()>::new(8, 3));
+        let (release, released) = channel::<()>();
+        let work = |account, job: Box<dyn FnOnce() + Send>| {
+            let places = Arc::clone(&places);
+            actix_web::rt::spawn(async move { places.work(account, "busy", |()| job()).await })
+        };
+        let mut of_one = vec![work(
+            person(1),
+            Box::new(move || released.recv().expect("it is let go on")),
+        )];
+        of_one.extend((0..2).map(|_| work(person(1), Box::new(|| ()))));
+        while places.seats.taken_by(person(1)) < 3 {
+            tokio::task::yield_now().await;
+        }
+        let fourth = work(person(1), Box::new(|| ())).await.expect("it ran");
+        assert_eq!(fourth.expect_err("it has its part").detail(), "busy");
+        let other = work(person(2), Box::new(|| ()));
+        tokio::task::yield_now().await;
+        release.send(()).expect("the first works still");
+        assert!(other.await.expect("it ran").is_ok());
+        for job in of_one {
+            assert!(job.await.expect("it ran").is_ok());
+        }
     }
 }

@@ -260,7 +260,7 @@ pub async fn read_credential(
         Ok(orgs.into_iter().map(|org| org.id).collect())
     };
     audited(&app.directory())?;
-    let told = app.told_as_of(app.then(query.at()).await?);
+    let told = app.told_as_of(app.then(&caller, query.at()).await?);
     let audited = audited(told.today())?;
     let unknown = || Refusal::Unknown(Noun::Key);
     let key = find(told.state(), &named).ok_or_else(unknown)?;

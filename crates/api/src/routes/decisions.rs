@@ -266,7 +266,7 @@ pub async fn read_decision(
     let reader = decision.reader(&app.directory(), caller.authority());
     let reader = reader.ok_or_else(Problem::not_found)?;
     let log = app.clone();
-    let (decision, (loss, is_complete)) = read_records(&app, move || {
+    let (decision, (loss, is_complete)) = read_records(&app, &caller, move || {
         let trail = Trail::of(&log, &decision, reader).map_err(|error| {
             tracing::warn!(%error, "the index of events cannot be read");
             Problem::unavailable("The index of events is being mended; try again.")

@@ -68,12 +68,12 @@ pub async fn list_differences(
     let read = app.require_in(&caller, &org, right)?;
     app.note_audit_read(&caller, [read]).await?;
     let from = query.from.as_deref().unwrap_or("0");
-    let from = app.state_at("from", from).await?;
+    let from = app.state_at(&caller, "from", from).await?;
     let to = match &query.to {
         Some(to) => to.clone(),
         None => app.past().last().to_string(),
     };
-    let to = app.state_at("to", &to).await?;
+    let to = app.state_at(&caller, "to", &to).await?;
     if to.state.position() < from.state.position() {
         return Err(Problem::field("to", "must not be before from"));
     }
@@ -83,7 +83,10 @@ pub async fn list_differences(
     let (from_position, to_position) = (from.state.position(), to.state.position());
     // Of a large organization it takes a while.
     let work = move |_: &mut Recalled| difference::between(&from.state, &to.state, org, sees);
-    let mut items = app.past_places().work(BUSY, work).await?;
+    let mut items = app
+        .past_places()
+        .work(app.account_of(&caller), BUSY, work)
+        .await?;
     let is_cut = items.len() > DIFFERENCES_MAX;
     items.truncate(DIFFERENCES_MAX);
     let view = DifferencesView {

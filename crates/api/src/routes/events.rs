@@ -199,7 +199,7 @@ pub(super) async fn require_event(
     let log = Log::of(app, &app.directory(), caller, None)?;
     let position = position.parse().map_err(|_| Problem::not_found())?;
     let position = Position::new(position);
-    let (_, org) = read_records(app, move || log.one(position)).await?;
+    let (_, org) = read_records(app, caller, move || log.one(position)).await?;
     app.note_audit_read(caller, org).await?;
     Ok(position)
 }
@@ -232,10 +232,13 @@ fn gone(position: Position) -> Problem {
 /// Reads records where there is a place for it.
 pub(super) async fn read_records<T: Send + 'static>(
     app: &App,
+    caller: &Caller,
     job: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     let busy = "Too many are reading the audit log; try again.";
-    app.record_readers().work(busy, |()| job()).await?
+    app.record_readers()
+        .work(app.account_of(caller), busy, |()| job())
+        .await?
 }
 
 /// List what happened, the newest last, or first with `order=desc`. Where the index is still being built a
@@ -268,7 +271,7 @@ pub async fn list_events(
     app.note_audit_read(&caller, orgs).await?;
     let indexed = app.index().position();
     let archived = app.reader().archived();
-    let page = read_records(&app, move || log.page(&filter)).await?;
+    let page = read_records(&app, &caller, move || log.page(&filter)).await?;
     let mut answer = HttpResponse::Ok();
     answer.insert_header((KEYLEDGER_INDEXED, indexed.get()));
     if archived > Position::ZERO {
@@ -297,7 +300,8 @@ pub async fn read_event(
 ) -> Result<HttpResponse, Problem> {
     let log = Log::of(&app, &app.directory(), &caller, None)?;
     let position = position.parse().map_err(|_| Problem::not_found())?;
-    let (event, org) = read_records(&app, move || log.one(Position::new(position))).await?;
+    let (event, org) =
+        read_records(&app, &caller, move || log.one(Position::new(position))).await?;
     app.note_audit_read(&caller, org).await?;
     Ok(HttpResponse::Ok().json(event))
 }

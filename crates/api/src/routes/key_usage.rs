@@ -377,7 +377,9 @@ pub async fn read_key_usage(
     let usage = app.usage_shared();
     let view = app
         .record_readers()
-        .work(BUSY, move |()| named.view(&usage, wanted));
+        .work(app.account_of(&caller), BUSY, move |()| {
+            named.view(&usage, wanted)
+        });
     Ok(HttpResponse::Ok().json(view.await?))
 }
 
@@ -436,12 +438,14 @@ pub async fn list_org_usage(
     let found = found.into_iter();
     let page = Page::of(found, limit, |named| named.id.to_string(), |named| named);
     let usage = app.usage_shared();
-    let views = app.record_readers().work(BUSY, move |()| {
-        let items = page.items.into_iter();
-        Page {
-            items: items.map(|named| named.view(&usage, wanted)).collect(),
-            next: page.next,
-        }
-    });
+    let views = app
+        .record_readers()
+        .work(app.account_of(&caller), BUSY, move |()| {
+            let items = page.items.into_iter();
+            Page {
+                items: items.map(|named| named.view(&usage, wanted)).collect(),
+                next: page.next,
+            }
+        });
     Ok(HttpResponse::Ok().json(views.await?))
 }

@@ -131,7 +131,7 @@ pub async fn read_tile(
     let published = app.log().published()?;
     let hashes = (0..level).fold(published.size, |hashes, _| hashes / TILE_HASHES);
     tile.check_within(hashes)?;
-    let bytes = read_records(&app.clone(), move || {
+    let bytes = read_records(&app.clone(), &caller, move || {
         let tree = app.log().tree();
         tree.tile(level, tile.index, tile.width)
             .map_err(unreadable_tree)
@@ -167,7 +167,7 @@ pub async fn read_entries(
     tile.check_within(app.log().published()?.size)?;
     let operator = app.directory().operator_org();
     app.note_audit_read(&caller, operator).await?;
-    let bytes = read_records(&app.clone(), move || {
+    let bytes = read_records(&app.clone(), &caller, move || {
         let first = Position::new(tile.index * TILE_HASHES + 1);
         let last = Position::new(tile.index * TILE_HASHES + tile.width);
         let mut bundle = Vec::new();
@@ -205,7 +205,7 @@ pub async fn prove_event(
 ) -> Result<HttpResponse, Problem> {
     let position = require_event(&app, &caller, &position).await?;
     let published = app.log().published_with(position).await?;
-    let proof = read_records(&app.clone(), move || {
+    let proof = read_records(&app.clone(), &caller, move || {
         let proof = app.log().proof(position, &published);
         proof
             .map_err(unreadable_tree)?
@@ -237,7 +237,7 @@ pub async fn read_record(
     position: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let position = require_event(&app, &caller, &position).await?;
-    let leaf = read_records(&app.clone(), move || {
+    let leaf = read_records(&app.clone(), &caller, move || {
         let leaf = app.reader().leaves(position, position).next();
         leaf.ok_or_else(Problem::not_found)?.map_err(unreadable)
     })

@@ -453,7 +453,7 @@ impl App {
             directory.require_own(caller.authority(), built_in::KEYS_READ)
         };
         require()?;
-        let told = self.told_as_of(self.then(at).await?);
+        let told = self.told_as_of(self.then(caller, at).await?);
         if told.is_past() {
             told.today()
                 .require_own(caller.authority(), built_in::KEYS_READ)?;

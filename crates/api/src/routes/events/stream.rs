@@ -15,10 +15,8 @@ use std::sync::Arc;
 use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
-use ahash::HashMap;
 use futures_core::Stream;
 use keyledger_domain::{Actor, PasswordHash, Position, Proof, Refusal};
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use utoipa::ToSchema;
@@ -31,11 +29,12 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::places::Places;
 use crate::problem::{Problem, ProblemBody};
+use crate::seats::{Account, Seat, Seats};
 
 /// How many may follow at once. Each holds a connection.
 const STREAMS_MAX: usize = 64;
-/// How many of them may be one reader's.
-const STREAMS_OF_READER_MAX: usize = 8;
+/// How many of them may be one account's.
+const STREAMS_OF_ACCOUNT_MAX: usize = 8;
 /// How many events are read and told at once.
 const BATCH_EVENTS_MAX: usize = 100;
 /// How long nothing is said at most. Connections on which nothing happens are closed after 75 s.
@@ -54,7 +53,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 pub(crate) struct Streams {
     /// A thread of their own: who follows does not stand before those who ask once.
     readers: Places<()>,
-    open: Mutex<HashMap<Actor, usize>>,
+    seats: Arc<Seats>,
     is_ending: watch::Sender<bool>,
 }
 
@@ -62,7 +61,7 @@ impl Streams {
     pub(crate) fn new() -> Self {
         Self {
             readers: Places::new(1, STREAMS_MAX),
-            open: Mutex::default(),
+            seats: Seats::new(STREAMS_MAX, STREAMS_OF_ACCOUNT_MAX),
             is_ending: watch::Sender::new(false),
         }
     }
@@ -76,38 +75,12 @@ impl Streams {
     ///
     /// # Errors
     /// 503 when there is none.
-    fn seat(self: &Arc<Self>, reader: Actor) -> Result<Seat, Problem> {
-        let mut open = self.open.lock();
-        let all: usize = open.values().sum();
-        let own = open.get(&reader).copied().unwrap_or_default();
-        if all >= STREAMS_MAX || own >= STREAMS_OF_READER_MAX {
-            return Err(Problem::unavailable(
+    fn seat(&self, account: Account) -> Result<Seat, Problem> {
+        self.seats.take(account).ok_or_else(|| {
+            Problem::unavailable(
                 "Too many follow the audit log; end one of your streams, or try again.",
-            ));
-        }
-        open.insert(reader, own + 1);
-        Ok(Seat {
-            streams: Arc::clone(self),
-            reader,
+            )
         })
-    }
-}
-
-/// One who follows, until it is dropped.
-struct Seat {
-    streams: Arc<Streams>,
-    reader: Actor,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut open = self.streams.open.lock();
-        let left = open.get(&self.reader).map_or(0, |own| own - 1);
-        if left == 0 {
-            open.remove(&self.reader);
-        } else {
-            open.insert(self.reader, left);
-        }
     }
 }
 
@@ -346,7 +319,7 @@ pub async fn stream_events(
     let (query, seconds) = query.into_inner().check(last_event_id)?;
     let seconds = if stays(&request) { seconds } else { 0 };
     let authority = *caller.authority();
-    let seat = app.streams().seat(authority.actor)?;
+    let seat = app.streams().seat(app.account_of(&caller))?;
     let (password, begun) = {
         let directory = app.directory();
         let password = password_of(&directory, authority.actor, authority.proof);
@@ -380,35 +353,4 @@ pub async fn stream_events(
         .insert_header((CONTENT_TYPE, EVENT_STREAM))
         .insert_header((X_ACCEL_BUFFERING, "no"))
         .streaming(Telling(told)))
-}
-
-#[cfg(test)]
-mod tests {
-    use keyledger_domain::id::UserId;
-
-    use super::*;
-
-    fn reader(number: u8) -> Actor {
-        Actor::User(UserId::from_bytes([number; 16]))
-    }
-
-    #[test]
-    fn a_reader_has_so_many_seats_and_all_together_so_many() {
-        let streams = Arc::new(Streams::new());
-        let mut own: Vec<_> = (0..STREAMS_OF_READER_MAX)
-            .map(|_| streams.seat(reader(0)).expect("a seat"))
-            .collect();
-        assert!(streams.seat(reader(0)).is_err());
-        own.pop();
-        own.push(streams.seat(reader(0)).expect("the one that was left"));
-        let readers = u8::try_from(STREAMS_MAX / STREAMS_OF_READER_MAX).expect("few");
-        let others: Vec<_> = (1..readers)
-            .flat_map(|number| (0..STREAMS_OF_READER_MAX).map(move |_| number))
-            .map(|number| streams.seat(reader(number)).expect("a seat"))
-            .collect();
-        assert!(streams.seat(reader(200)).is_err(), "all are taken");
-        drop((own, others));
-        assert!(streams.open.lock().is_empty());
-        assert!(streams.seat(reader(200)).is_ok());
-    }
 }
