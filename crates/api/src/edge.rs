@@ -3,6 +3,7 @@
 //! One middleware rather than one for each thing it does: each would cost an allocation and a
 //! virtual call for every request.
 
+use core::cell::RefCell;
 use core::future::{Future, Ready, ready};
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -31,27 +32,55 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Where the assets of the playground are relative to a path that ends in a slash.
 const SLASH_MATTERS: &str = "/playground";
 
-/// Draws request ids: unique, not secret, and without asking the system for each.
+/// Draws request ids, without asking the system for each. Nobody who was told some can tell another:
+/// each record has one in it, and whoever could guess it could try what else a record holds against the
+/// hash that the tree has of it.
 pub struct RequestIds {
-    run: [u8; 8],
-    next: AtomicU64,
+    seed: [u8; 32],
+    workers: AtomicU64,
 }
 
 impl RequestIds {
-    /// Ids of this run of the server; `run` is random, so that no two runs give the same.
-    pub const fn new(run: [u8; 8]) -> Self {
+    /// Ids of this run of the server; `seed` is random and secret.
+    pub const fn new(seed: [u8; 32]) -> Self {
         Self {
-            run,
-            next: AtomicU64::new(0),
+            seed,
+            workers: AtomicU64::new(0),
         }
     }
 
-    fn draw(&self) -> RequestId {
+    /// The ids of one more worker.
+    fn of_worker(&self) -> WorkerIds {
+        let worker = self.workers.fetch_add(1, Ordering::Relaxed);
+        let mut hasher = blake3::Hasher::new_keyed(&self.seed);
+        hasher.update(&worker.to_be_bytes());
+        WorkerIds {
+            stream: hasher.finalize_xof(),
+            drawn: [0; DRAWN_BYTES],
+            used: DRAWN_BYTES,
+        }
+    }
+}
+
+/// How much is drawn at once: 256 ids.
+const DRAWN_BYTES: usize = 256 * 16;
+
+/// The ids of one worker: what BLAKE3 makes of the seed and the worker's number, as long as it lasts.
+struct WorkerIds {
+    stream: blake3::OutputReader,
+    drawn: [u8; DRAWN_BYTES],
+    used: usize,
+}
+
+impl WorkerIds {
+    fn draw(&mut self) -> RequestId {
+        if self.used == DRAWN_BYTES {
+            self.stream.fill(&mut self.drawn);
+            self.used = 0;
+        }
         let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.run);
-        bytes[8..].copy_from_slice(&self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-        // The two places that RFC 9562 takes for version and variant come from the random half and
-        // from the counter's top, which no run reaches.
+        bytes.copy_from_slice(&self.drawn[self.used..self.used + 16]);
+        self.used += 16;
         RequestId::from_random(bytes)
     }
 }
@@ -94,7 +123,7 @@ where
     fn new_transform(&self, inner: S) -> Self::Future {
         ready(Ok(EdgeService {
             inner,
-            ids: Arc::clone(&self.ids),
+            ids: RefCell::new(self.ids.of_worker()),
             gate: Rc::new(Gate::clone(&self.gate)),
         }))
     }
@@ -103,7 +132,7 @@ where
 /// See [`Edge`].
 pub struct EdgeService<S> {
     inner: S,
-    ids: Arc<RequestIds>,
+    ids: RefCell<WorkerIds>,
     /// This worker's own: counting who has it among workers would cost each request.
     gate: Rc<Gate>,
 }
@@ -137,7 +166,7 @@ where
     }
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
-        let id = self.ids.draw();
+        let id = self.ids.borrow_mut().draw();
         drop_trailing_slash(&mut request);
         let (leave, inner, refused) = match self.gate.admit(&mut request) {
             Ok(leave) => {
@@ -329,5 +358,29 @@ pub(crate) const fn method_name(method: &Method) -> &'static str {
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// Goal: of two ids of one worker, of one run or of two, none tells of the other.
+    #[test]
+    fn request_ids_have_nothing_in_common() {
+        let runs = [1, 2].map(|run| RequestIds::new([run; 32]));
+        let workers = runs
+            .iter()
+            .flat_map(|run| [run.of_worker(), run.of_worker()]);
+        let mut halves = HashSet::new();
+        for mut worker in workers {
+            for _ in 0..600 {
+                let id = worker.draw().to_bytes();
+                let (first, second) = id.split_at(8);
+                assert!(halves.insert(first.to_vec()) && halves.insert(second.to_vec()));
+            }
+        }
     }
 }

@@ -6,6 +6,17 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+/// Refuses what is no regular file: opening a pipe that somebody put there would wait for ever.
+pub(crate) fn require_regular(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.is_file() {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "it is no regular file",
+    ))
+}
+
 /// Makes the names inside a folder durable: without this a power cut may forget a file that was
 /// itself synced, because its name was not.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {

@@ -125,6 +125,7 @@ impl Segment {
             path: path.to_owned(),
             position,
         };
+        files::require_regular(path).map_err(io)?;
         let file = File::open(path).map_err(io)?;
         let bytes = file.metadata().map_err(io)?.len();
         let mut header = [0; HEADER_BYTES];

@@ -25,6 +25,7 @@ pub(crate) fn write(path: &Path, checkpoint: &str, master_key: &MasterKey) -> io
 
 /// Whether this server wrote this stub, under this name.
 pub(crate) fn is_ours(path: &Path, master_key: &MasterKey) -> io::Result<bool> {
+    files::require_regular(path)?;
     let text = fs::read(path)?;
     let Some((digits, checkpoint)) = text.split_at_checked(TAG_DIGITS) else {
         return Ok(false);

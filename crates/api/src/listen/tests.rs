@@ -33,7 +33,7 @@ impl Panicky {
                     heeds_signals: false,
                     when_ending: Box::new(|| ()),
                 };
-                let ids = Arc::new(RequestIds::new([7; 8]));
+                let ids = Arc::new(RequestIds::new([7; 32]));
                 let gate = Arc::new(Gate::default());
                 let server = serve(listening, move || {
                     Application::new()

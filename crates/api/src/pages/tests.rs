@@ -129,7 +129,7 @@ impl World {
         let service = test::init_service(
             Application::new()
                 .app_data(self.app.clone())
-                .wrap(Edge::new(Arc::new(RequestIds::new([7; 8]))))
+                .wrap(Edge::new(Arc::new(RequestIds::new([7; 32]))))
                 .configure(routes::configure)
                 .configure(pages::configure),
         )

@@ -114,6 +114,9 @@ fn of_folder(folder: &Path, diff: &Diff) -> Result<Vec<Line>, Box<dyn Error>> {
         .collect();
     orgs.sort_unstable();
     orgs.dedup();
+    if let (Some(wanted), []) = (&diff.organization, &orgs[..]) {
+        return Err(format!("there was no organization {wanted} at either moment").into());
+    }
     let mut lines = Vec::new();
     for (organization, org) in orgs {
         for difference in difference::between(&before, &after, org, |_| true) {

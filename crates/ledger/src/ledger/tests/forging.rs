@@ -234,3 +234,25 @@ fn master_key(paths: &Paths) -> MasterKey {
     let bytes = fs::read(paths.master_key()).expect("read");
     MasterKey::from_bytes(&bytes, &paths.master_key()).expect("a key")
 }
+
+/// Attack: a pipe waits for ever for whoever opens it.
+#[test]
+fn n117_a_pipe_in_the_place_of_a_segment_or_a_stub_is_refused_at_once() {
+    let (bench, _, moved) = archived();
+    let paths = Paths::new(&bench.folder());
+    let make_pipe = |path: &Path| {
+        fs::remove_file(path).expect("removed");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0)
+            .expect("a pipe");
+    };
+    let stub = paths
+        .segments()
+        .join(Path::new(moved[0].file_name().expect("a name")).with_extension("archived"));
+    make_pipe(&stub);
+    let opened = Segments::open(&paths.segments()).expect("they open");
+    assert!(opened.check(&master_key(&paths)).is_err());
+    let last = opened.list().pop().expect("one that was not moved");
+    make_pipe(last.path());
+    assert!(Segments::open(&paths.segments()).is_err());
+}
