@@ -255,7 +255,13 @@ impl AsyncWrite for Connection {
         Poll::Ready(failed.map_or(Ok(()), |kind| Err(kind.into())))
     }
 
+    /// Sends what lies in the outbox at once: the framework is not done with a connection before it is
+    /// shut down, and says at each look until then that its time is over.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_put = self.line.borrow().put_bytes > 0;
+        if is_put {
+            self.outbox.send();
+        }
         let mut line = self.line.borrow_mut();
         if let Some(kind) = line.failed {
             return Poll::Ready(Err(kind.into()));
@@ -375,6 +381,23 @@ mod tests {
             let mut rest = Vec::new();
             lazy.read_to_end(&mut rest).await.unwrap();
             assert_eq!(rest, b"more");
+        });
+    }
+
+    /// Goal: a head that dripped too long is told so once, and its connection ends.
+    #[test]
+    fn whoever_ends_waits_for_no_other() {
+        System::new().block_on(async {
+            let outbox = Rc::<Outbox>::default();
+            let (mut connection, mut peer) = pair(&outbox).await;
+            let mut context = Context::from_waker(Waker::noop());
+            let written = Pin::new(&mut connection).poll_write(&mut context, b"too slow");
+            assert!(matches!(written, Poll::Ready(Ok(8))));
+            let ended = Pin::new(&mut connection).poll_shutdown(&mut context);
+            assert!(matches!(ended, Poll::Ready(Ok(()))), "{ended:?}");
+            let mut arrived = Vec::new();
+            peer.read_to_end(&mut arrived).await.unwrap();
+            assert_eq!(arrived, b"too slow");
         });
     }
 

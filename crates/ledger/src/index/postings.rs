@@ -196,6 +196,7 @@ mod tests {
 
     use super::*;
     use crate::index::Kind;
+    use crate::sled_store::{DB_FILE, wait_until_released};
 
     fn term(number: u8) -> Term {
         Term::of(Kind::Target, &[number])
@@ -218,6 +219,8 @@ mod tests {
             postings.say(progress(9)).unwrap();
             postings.flush().unwrap();
         }
+        // sled's threads let go of its file a moment later.
+        wait_until_released(&folder.path().join(DB_FILE)).unwrap();
         let (postings, known) = Postings::open(folder.path()).unwrap();
         assert_eq!(known, Some(progress(9)));
         drop(postings);
