@@ -250,13 +250,18 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Watched<C> {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.watch(context)?;
-        Pin::new(&mut this.connection).poll_flush(context)
+        let flushed = Pin::new(&mut this.connection).poll_flush(context);
+        this.doings.is_blocked |= flushed.is_pending();
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.watch(context)?;
-        Pin::new(&mut this.connection).poll_shutdown(context)
+        let ended = Pin::new(&mut this.connection).poll_shutdown(context);
+        // What was not sent yet has to be taken first.
+        this.doings.is_blocked |= ended.is_pending();
+        ended
     }
 }
 
@@ -336,6 +341,36 @@ mod tests {
         assert_eq!(crowd.open.load(Ordering::Relaxed), 1);
         drop(watched);
         assert_eq!(crowd.open.load(Ordering::Relaxed), 0);
+    }
+
+    /// Attack: asking for an answer, not taking it, and waiting for the server to end the connection.
+    #[tokio::test(start_paused = true)]
+    async fn n126_a_connection_that_ends_waits_for_no_peer_that_takes_nothing() {
+        use tokio::io::AsyncWriteExt;
+        struct Stuck;
+        impl AsyncWrite for Stuck {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                Poll::Ready(Ok(bytes.len()))
+            }
+            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+            fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Pending
+            }
+        }
+        let mut watched = Watched::new(Stuck, Arc::new(Crowd::new(100)));
+        watched.write_all(b"an answer").await.unwrap();
+        let begun = Instant::now();
+        let error = watched.shutdown().await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let seconds = begun.elapsed().as_secs();
+        let limit = STALLED_SECONDS + 2 * TICK_SECONDS;
+        assert!((STALLED_SECONDS..=limit).contains(&seconds), "{seconds}");
     }
 
     #[tokio::test(start_paused = true)]
