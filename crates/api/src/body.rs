@@ -5,7 +5,7 @@ use core::future::Future;
 use core::marker::PhantomData;
 use core::pin::Pin;
 use core::str::FromStr;
-use core::task::{self, Context, Poll};
+use core::task::{self, Context, Poll, Waker};
 use std::collections::BTreeMap;
 
 use actix_web::error::QueryPayloadError;
@@ -188,11 +188,15 @@ impl Future for ReadBody {
             if this.is_too_large {
                 return Poll::Ready(Err(body_too_large()));
             }
-            let Poll::Ready(next) = Pin::new(&mut this.payload).poll_next(context) else {
-                return this
-                    .time_left
-                    .poll_late(context)
-                    .map(|late| Err(late.into()));
+            let payload = Pin::new(&mut this.payload);
+            let next = if this.time_left.is_unasked() {
+                payload.poll_next(&mut Context::from_waker(Waker::noop()))
+            } else {
+                payload.poll_next(context)
+            };
+            let Poll::Ready(next) = next else {
+                let late = this.time_left.poll_late(context);
+                return late.map(|late| Err(late.into()));
             };
             match next {
                 None => return Poll::Ready(Ok(this.so_far.whole())),
@@ -482,10 +486,51 @@ impl Fields {
 
 #[cfg(test)]
 mod tests {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use actix_http::h1;
     use actix_web::ResponseError;
+    use actix_web::test::TestRequest;
     use serde::Deserialize;
 
     use super::*;
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Goal: a body that comes in the turn of its head costs no second turn, and one that comes later
+    /// wakes whoever waits for it.
+    #[actix_web::test]
+    async fn only_a_body_that_is_missed_twice_wakes_anybody() {
+        let request = TestRequest::post().to_http_request();
+        for misses in [1, 2, 3] {
+            let (mut sender, payload) = h1::Payload::create(false);
+            let mut reading = read(&request, &mut Payload::H1 { payload });
+            let bell = Arc::new(Bell::default());
+            let waker = Waker::from(Arc::clone(&bell));
+            let mut context = Context::from_waker(&waker);
+            for _ in 0..misses {
+                assert!(Pin::new(&mut reading).poll(&mut context).is_pending());
+            }
+            sender.feed_data(Bytes::from_static(b"{}"));
+            sender.feed_eof();
+            let woken = bell.0.load(Ordering::Relaxed);
+            assert_eq!(woken, usize::from(misses > 1), "after {misses}");
+            let Poll::Ready(Ok(body)) = Pin::new(&mut reading).poll(&mut context) else {
+                panic!("it is there");
+            };
+            assert_eq!(body, "{}");
+        }
+    }
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
