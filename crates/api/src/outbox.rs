@@ -25,7 +25,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// What one connection may have put here that is not sent yet, in bytes. An answer that is longer comes
 /// in pieces, one each time that the worker sends.
-const UNSENT_BYTES_MAX: usize = 64 << 10;
+const UNSENT_BYTES_MAX: usize = 16 << 10;
 /// Room for so much is kept from one sending to the next, in bytes.
 const ROOM_KEPT_BYTES: usize = 256 << 10;
 
