@@ -393,6 +393,15 @@ impl App {
         Ours {
             peppers: self.peppers(),
             issuer: &self.settings().issuer,
+            counted_in: None,
+        }
+    }
+
+    /// The same for who will count what is found.
+    pub(crate) fn ours_to_count(&self) -> Ours<'_> {
+        Ours {
+            counted_in: Some(self.usage()),
+            ..self.ours()
         }
     }
 

@@ -1,5 +1,6 @@
 //! Finding the key that was shown: one map look-up, one keyed hash, no disk.
 
+use core::hint::black_box;
 use core::net::IpAddr;
 
 use keyledger_domain::api_key::{Ended, Shown};
@@ -9,6 +10,7 @@ use keyledger_domain::{
 use keyledger_ledger::key_file::Peppers;
 
 use crate::oauth::jwt::{self, Expected};
+use crate::usage::Usage;
 
 /// Why a key that was shown is no good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,9 @@ pub(crate) struct Ours<'a> {
     pub(crate) peppers: &'a Peppers,
     /// What our own JWTs say who issued them.
     pub(crate) issuer: &'a str,
+    /// Where what is found will be counted, if it will: among many keys both are far away in memory, and
+    /// on their way at the same time if both are asked for at once.
+    pub(crate) counted_in: Option<&'a Usage>,
 }
 
 /// Finds a key or token by what was shown of it and tells which of its secrets that was.
@@ -44,7 +49,13 @@ pub(crate) fn find<'d>(
 ) -> Result<(&'d ApiKey, Shown), NoGood> {
     let peppers = ours.peppers;
     let tag_with = |pepper_version: u32| peppers.tag(pepper_version, shown.as_bytes());
-    let found = find_by(directory, peppers.newest(), tag_with, shown, source, now);
+    let approach = |id| {
+        if let Some(usage) = ours.counted_in {
+            usage.approach(id);
+        }
+    };
+    let newest = peppers.newest();
+    let found = find_by(directory, newest, tag_with, approach, shown, source, now);
     match found {
         // Looked at last: nearly all that is shown is a key, which cannot be one.
         Ok((key, which)) if key.issued.kind == CredentialKind::AccessToken && is_jwt(shown) => {
@@ -100,11 +111,12 @@ fn find_by<'d>(
     directory: &'d Directory,
     newest: u32,
     tag_with: impl Fn(u32) -> Option<[u8; 32]>,
+    approach: impl FnOnce(CredentialId),
     shown: &str,
     source: Option<IpAddr>,
     now: Timestamp,
 ) -> Result<(&'d ApiKey, Shown), NoGood> {
-    let (key, which) = genuine(directory, newest, tag_with, shown, now)?;
+    let (key, which) = genuine(directory, newest, tag_with, approach, shown, now)?;
     directory.standing_of(key, now).map_err(NoGood::Ended)?;
     if !key.admits(source) {
         return Err(NoGood::IpNotAllowed);
@@ -117,16 +129,20 @@ fn genuine<'d>(
     directory: &'d Directory,
     newest: u32,
     tag_with: impl Fn(u32) -> Option<[u8; 32]>,
+    approach: impl FnOnce(CredentialId),
     shown: &str,
     now: Timestamp,
 ) -> Result<(&'d ApiKey, Shown), NoGood> {
     let claim = claim_of(shown)?;
+    approach(claim.id);
     let key = directory.api_key(claim.id);
+    // What is read after the hash lies a line further; it is asked for now.
+    black_box(key.map(ApiKey::pepper_version));
     // Hashed with the newest pepper before the key is looked into, because nearly every key has that
     // one: the hash is computed while the key is still on its way from memory.
     let tag = tag_with(newest);
     let Some(key) = key else {
-        core::hint::black_box(tag);
+        black_box(tag);
         return Err(NoGood::NotFound);
     };
     let digest_with = |pepper_version: u32| {
@@ -159,7 +175,7 @@ pub(crate) fn shown_token<'d>(
 ) -> Option<&'d ApiKey> {
     let tag_with = |pepper_version: u32| peppers.tag(pepper_version, shown.as_bytes());
     let now = directory.at();
-    let (key, _) = genuine(directory, peppers.newest(), tag_with, shown, now).ok()?;
+    let (key, _) = genuine(directory, peppers.newest(), tag_with, |_| (), shown, now).ok()?;
     (key.issued.kind == CredentialKind::AccessToken).then_some(key)
 }
 
@@ -201,7 +217,7 @@ mod tests {
             None
         };
         let now = Timestamp::default();
-        let found = find_by(&directory, 1, tag_with, shown, None, now);
+        let found = find_by(&directory, 1, tag_with, |_| (), shown, None, now);
         (found.err(), count.get())
     }
 

@@ -96,7 +96,12 @@ pub(crate) async fn verdict_on(
     let (mut verdict, pending, bound, purse, counted) = {
         passage::required(built_in::KEYS_VERIFY);
         let directory = app.directory();
-        let answer = verify::verify(&directory, &app.ours(), caller.authority(), &question)?;
+        let answer = verify::verify(
+            &directory,
+            &app.ours_to_count(),
+            caller.authority(),
+            &question,
+        )?;
         if answer.verdict.code == Code::NotFound {
             app.throttles().wrong_key_elsewhere(&body.key);
         }

@@ -181,6 +181,11 @@ impl ApiKey {
         }
     }
 
+    /// What its good secret is hashed with.
+    pub const fn pepper_version(&self) -> u32 {
+        self.digest.pepper_version
+    }
+
     /// Whether it is good at `now`, apart from what is asked of it.
     ///
     /// # Errors
