@@ -31,6 +31,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const WRITE_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How many times as long as it took is rested then: it takes a hundredth of a core.
 const RESTS: u32 = 100;
+/// The same for telling the ledger: the log's tree, its index and its publisher work on each record too,
+/// when it is told already.
+const RESTS_AFTER_TELLING: u32 = 300;
 /// After how many looks old counts are folded: some five minutes.
 const LOOKS_A_FOLD: u32 = 150;
 /// After how many folds it is looked which keys are long gone: some hours.
@@ -111,10 +114,10 @@ impl UsageKeeper {
                     let begun = clock.now();
                     runtime.block_on(keeping.tell());
                     let told = clock.now();
-                    pause = rest_after(begun, told, PAUSE_MAX);
+                    pause = rest_after(begun, told, RESTS_AFTER_TELLING, PAUSE_MAX);
                     if until_write.is_zero() {
                         keeping.write(DESCRIBED_A_FLUSH);
-                        until_write = rest_after(told, clock.now(), WRITE_PAUSE_MAX);
+                        until_write = rest_after(told, clock.now(), RESTS, WRITE_PAUSE_MAX);
                     }
                 }
             })?;
@@ -131,11 +134,11 @@ impl UsageKeeper {
     }
 }
 
-/// How long to rest after something that was done from one instant to another.
-fn rest_after(begun: Timestamp, ended: Timestamp, max: Duration) -> Duration {
+/// How long to rest after something that was done from one instant to another: so many times as long.
+fn rest_after(begun: Timestamp, ended: Timestamp, times: u32, max: Duration) -> Duration {
     let took = ended.micros().saturating_sub(begun.micros());
     let took = Duration::from_micros(u64::try_from(took).unwrap_or_default());
-    took.saturating_mul(RESTS).clamp(PAUSE, max)
+    took.saturating_mul(times).clamp(PAUSE, max)
 }
 
 struct Keeping {
@@ -301,7 +304,7 @@ mod tests {
         ] {
             let ended = Timestamp::from_micros(at.micros() + took_micros);
             let rest = Duration::from_millis(rest_millis);
-            assert_eq!(rest_after(at, ended, PAUSE_MAX), rest, "{took_micros}");
+            assert_eq!(rest_after(at, ended, 100, PAUSE_MAX), rest, "{took_micros}");
         }
     }
 }

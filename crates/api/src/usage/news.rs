@@ -2,6 +2,7 @@
 //! before. Gathered in the path of requests and told to the ledger behind their backs.
 
 use core::net::IpAddr;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use keyledger_domain::id::RequestId;
 use keyledger_domain::key_use::{NetworkTag, NoteApiKeyUse};
@@ -84,12 +85,20 @@ impl FirstUse {
 
 /// The uses that wait to be told.
 #[derive(Default)]
-pub(crate) struct News(Mutex<Vec<FirstUse>>);
+pub(crate) struct News {
+    waiting: Mutex<Vec<FirstUse>>,
+    /// Whether there is no room. Where a hundred thousand keys are new, nearly every use is turned away
+    /// here, and need not wait for the lock to be.
+    is_full: AtomicBool,
+}
 
 impl News {
     /// Takes a use, if there is room.
     pub(crate) fn offer(&self, showing: &Showing<'_>, origin: impl FnOnce() -> NewsOrigin) -> bool {
-        let mut waiting = self.0.lock();
+        if self.is_full.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut waiting = self.waiting.lock();
         let has_room = waiting.len() < WAITING_MAX;
         if has_room {
             waiting.push(FirstUse {
@@ -98,11 +107,15 @@ impl News {
                 origin: origin(),
             });
         }
+        let is_full = waiting.len() >= WAITING_MAX;
+        self.is_full.store(is_full, Ordering::Relaxed);
         has_room
     }
 
     pub(crate) fn take(&self) -> Vec<FirstUse> {
-        core::mem::take(&mut self.0.lock())
+        let mut waiting = self.waiting.lock();
+        self.is_full.store(false, Ordering::Relaxed);
+        core::mem::take(&mut waiting)
     }
 }
 
