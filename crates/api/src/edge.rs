@@ -333,7 +333,20 @@ fn log<B>(id: RequestId, decision: Option<DecisionId>, response: &ServiceRespons
     if is_quiet && status < 400 && !tracing::enabled!(tracing::Level::DEBUG) {
         return;
     }
-    let (method, pattern) = (method_name(method), request.match_pattern());
+    write_line(id, decision, response, is_quiet);
+}
+
+/// Apart, so that it does not lie between what every look-up goes through.
+#[cold]
+fn write_line<B>(
+    id: RequestId,
+    decision: Option<DecisionId>,
+    response: &ServiceResponse<B>,
+    is_quiet: bool,
+) {
+    let request = response.request();
+    let status = response.status().as_u16();
+    let (method, pattern) = (method_name(request.method()), request.match_pattern());
     let route = pattern.as_deref().unwrap_or("none");
     match status {
         500.. => tracing::error!(request_id = %id, method, route, status, "request failed"),
