@@ -273,20 +273,46 @@ fn the_default_of_an_organization_counts_where_a_key_has_none() {
 #[test]
 fn of_several_organizations_the_one_that_is_meant_counts() {
     let world: &World = world();
-    let (org, boss) = world.other_org();
-    // The owner of the server is in this one too, and in many others.
-    let both = make_key(&world.owner(), &json!({ "handle": unique("both") })).string("token");
-    let both = world.with_key(&both);
-    let body = json!({ "rate_limit": hourly(2) });
-    world
-        .with_key(&boss.key)
-        .put(&format!("/v1/orgs/{org}/limits"), &body)
+    let person = world.person("manager");
+    let both = world.with_key(&person.key);
+    let body = json!({ "name": unique("Workspace") });
+    let made = both.post("/v1/workspaces", &body).expect(201);
+    let base = format!("/v1/orgs/{}", made.string("slug"));
+    let limits = json!({ "rate_limit": hourly(2) });
+    let by_password = world.anonymous().basic(&person.email, &person.password);
+    by_password
+        .put(&format!("{base}/limits"), &limits)
         .expect(200);
-    let there = format!("/v1/orgs/{org}/services");
+    let there = format!("{base}/services");
+    let often = json!({ "name": "Gateway", "rate_limit": hourly(1_000) });
+    let gateway = by_password.post(&there, &often);
+    let gateway = world.with_key(&gateway.expect(201).string("key"));
+
     let statuses: Vec<u16> = (0..3).map(|_| both.get(&there).status()).collect();
     assert_eq!(statuses, [200, 200, 429]);
     both.get(ORG_SERVICES).expect(200);
     both.get("/v1/me").expect(200);
+
+    // Asked about a key, whoever is in one of them means that one, and whoever is in both neither.
+    let key = make_key(&both, &json!({ "handle": unique("both") })).string("token");
+    let codes_told_to = |client: &Client| -> Vec<String> {
+        let ask = || client.post("/v1/keys/verify", &json!({ "key": key }));
+        (0..3).map(|_| ask().expect(200).string("code")).collect()
+    };
+    let never_limited = ["valid", "valid", "valid"];
+    assert_eq!(codes_told_to(&both), never_limited);
+    let own_limit = make_key(&both, &key_body(1)).string("token");
+    let verdicts: Vec<Reply> = (0..2)
+        .map(|_| both.post("/v1/keys/verify", &json!({ "key": own_limit })))
+        .collect();
+    assert_eq!(verdicts[0].string("code"), "valid");
+    assert_eq!(verdicts[1].string("code"), "rate_limited");
+    let of_acme = world.with_key(&world.service().string("key"));
+    assert_eq!(codes_told_to(&of_acme), never_limited);
+    let limited = gateway.post("/v1/keys/verify", &json!({ "key": key }));
+    assert_eq!(limited.expect(200).string("code"), "valid");
+    let codes = codes_told_to(&gateway);
+    assert_eq!(codes, ["valid", "rate_limited", "rate_limited"]);
 }
 
 #[test]

@@ -67,6 +67,11 @@ impl Bound {
         Some(Self { name, limit })
     }
 
+    /// Whether it is the key's own limit, which counts wherever the key is used.
+    pub(crate) const fn is_own(&self) -> bool {
+        self.name.default_of.is_none()
+    }
+
     /// The limit of a key that asks for something at one of our own addresses, if it has one there.
     ///
     /// The key of a person is used in the organization that the address names, or else in the only

@@ -345,11 +345,13 @@ pub(crate) fn verify<'d>(
         remaining: None,
     };
     let pending = (which == Shown::Pending).then(|| (key.issued.id, key.version_of(which)));
+    // As at our own addresses: where several organizations may be meant, the default of none counts.
+    let bound = Bound::within(key, org).filter(|bound| bound.is_own() || orgs.find(held).is_none());
     Ok(Answer {
         verdict,
         pending,
         key: counted(key),
-        bound: Bound::within(key, org),
+        bound,
         purse: Purse::of(directory, key),
     })
 }

@@ -22,7 +22,9 @@ use crate::routes::organization;
 #[derive(Serialize, ToSchema)]
 pub struct OrgLimitsView {
     /// How often each key may be used that has no limit of its own: services and entitlements, and the
-    /// keys of members where they are used in this organization. `null` for as often as they like.
+    /// keys of members where they are used in this organization. A member of several uses a key in the
+    /// one that an address names, or that alone has whoever asks about the key in it too; where more
+    /// may be meant, the default of none counts. `null` for as often as they like.
     rate_limit: Option<RateLimitBody>,
 }
 
