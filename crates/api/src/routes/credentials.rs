@@ -279,6 +279,11 @@ pub async fn read_credential(
     let answer = told.answer(&view);
     // It holds the state, which waits for no record.
     drop(told);
-    app.note_audit_read(&caller, read).await?;
+    let count = read.len();
+    if app.note_audit_read(&caller, read).await?.len() < count {
+        return Err(Problem::unavailable(
+            "Which organizations you may audit has just changed; ask again.",
+        ));
+    }
     Ok(answer)
 }

@@ -261,14 +261,15 @@ pub async fn list_events(
     caller: Caller,
     query: web::Query<EventQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let (log, filter) = {
+    let (mut log, filter) = {
         let directory = app.directory();
         let log = Log::of(&app, &directory, &caller, query.organization())?;
         let orgs: Vec<_> = log.orgs.iter().map(|(org, _)| *org).collect();
         (log, query.check(&directory, &orgs)?)
     };
     let orgs = log.orgs.iter().map(|(org, _)| *org);
-    app.note_audit_read(&caller, orgs).await?;
+    let noted = app.note_audit_read(&caller, orgs).await?;
+    log.orgs.retain(|(org, _)| noted.contains(org));
     let indexed = app.index().position();
     let archived = app.reader().archived();
     let page = read_records(&app, &caller, move || log.page(&filter)).await?;

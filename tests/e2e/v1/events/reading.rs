@@ -14,7 +14,7 @@ fn readings(reader: &Client, org: &str) -> Vec<Value> {
 
 #[test]
 fn a_reader_is_on_record_once_with_what_they_showed_and_from_where() {
-    let (org, boss) = world().org_apart();
+    let (org, boss) = world().other_org();
     let boss = world().with_key(&boss.key);
     let auditor = world().person_in(&org, &boss, "manager");
     let by_key = world().with_key(&auditor.key);
@@ -56,7 +56,7 @@ fn a_reader_is_on_record_once_with_what_they_showed_and_from_where() {
 
 #[test]
 fn whatever_tells_of_the_past_is_reading_too() {
-    let (org, boss) = world().org_apart();
+    let (org, boss) = world().other_org();
     let boss = world().with_key(&boss.key);
     let key = make_key(&boss, &json!({ "handle": unique("looked-at") }));
     let differences = format!("/v1/orgs/{org}/differences");
@@ -82,7 +82,7 @@ fn whatever_tells_of_the_past_is_reading_too() {
 
 #[test]
 fn one_event_read_by_its_position_is_read_too() {
-    let (org, boss) = world().org_apart();
+    let (org, boss) = world().other_org();
     let boss = world().with_key(&boss.key);
     let made = world().person_in(&org, &boss, "manager");
     let auditor = world().with_key(&made.key);
@@ -110,8 +110,8 @@ fn one_event_read_by_its_position_is_read_too() {
 
 #[test]
 fn it_is_on_record_in_each_organization_that_was_read_and_in_no_other() {
-    let (one, first) = world().other_org();
-    let (other, second) = world().other_org();
+    let (one, first) = world().owners_other_org();
+    let (other, second) = world().owners_other_org();
     let (first, second) = (world().with_key(&first.key), world().with_key(&second.key));
     first.get("/v1/events?limit=1").expect(200);
     second.get("/v1/events?limit=1").expect(200);
@@ -129,4 +129,44 @@ fn it_is_on_record_in_each_organization_that_was_read_and_in_no_other() {
         assert!(readers.contains(&&actor(reader)) && readers.contains(&&owner));
         assert!(!readers.contains(&&actor(stranger)));
     }
+}
+
+/// Goal: to be let go from one organization is no refusal in the others. Method: the reading of all is put
+/// on record in one after the other, the oldest first, while they are let go from the newest first.
+#[test]
+fn whoever_is_let_go_meanwhile_reads_on_in_the_others() {
+    let reader = world().person("manager");
+    let themselves = world().with_key(&reader.key);
+    let (_, keeper) = world().other_org();
+    let keeper = world().with_key(&keeper.key);
+    let memberships: Vec<String> = (0..24)
+        .map(|_| {
+            let body = json!({ "name": unique("Let go") });
+            let made = keeper.post("/v1/workspaces", &body).expect(201);
+            let members = format!("/v1/orgs/{}/members", made.string("slug"));
+            let body = json!({ "email": reader.email, "role": "manager" });
+            let invited = keeper.post(&members, &body).expect(201);
+            let token = json!({ "token": invited.member("invitation")["token"] });
+            themselves
+                .post("/v1/invitations/accept", &token)
+                .expect(201);
+            format!("{members}/{}", reader.slug())
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        let letting_go = scope.spawn(|| {
+            for membership in memberships.iter().rev() {
+                keeper.delete(membership).expect(204);
+            }
+        });
+        loop {
+            let is_over = letting_go.is_finished();
+            let events = items(&themselves.get("/v1/events?limit=1000").expect(200));
+            if is_over {
+                assert!(!events.is_empty());
+                assert!(events.iter().all(|event| event["organization"] == "acme"));
+                return;
+            }
+        }
+    });
 }

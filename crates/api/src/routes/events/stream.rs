@@ -146,7 +146,15 @@ impl Following {
             })
             .await??;
         if !page.items.is_empty() {
-            self.app.note_audit_read(&self.caller, orgs).await?;
+            let count = orgs.len();
+            let noted = self.app.note_audit_read(&self.caller, orgs).await?;
+            if noted.len() < count {
+                // Something of one that they lost may be on the page.
+                return Ok(Batch {
+                    text: String::new(),
+                    is_more: true,
+                });
+            }
         }
         self.told(&page, last)
     }
