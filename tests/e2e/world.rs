@@ -123,22 +123,24 @@ impl World {
             .expect(201)
     }
 
-    /// Another organization of the owner of `acme`, and a second owner of it, who is not in
-    /// `acme`.
+    /// An organization that shares nobody with any other, and its owner.
+    ///
+    /// What holds in an organization holds for the keys of everybody who is in it, and is told of them
+    /// there: its default limit and its policy would meet tests that use the owner of `acme` meanwhile,
+    /// and what those do would be told in it.
     pub(crate) fn other_org(&self) -> (String, Person) {
-        let slug = make_workspace(&self.owner());
-        let person = self.person_in(&slug, &self.owner(), "owner");
-        (slug, person)
-    }
-
-    /// An organization that shares nobody with any other, and its owner. What is done with the
-    /// keys of somebody who is in two organizations is told in both: whoever shows that nothing
-    /// of another one is told needs such a one, since other tests use the owner's keys meanwhile.
-    pub(crate) fn org_apart(&self) -> (String, Person) {
         let person = self.person("manager");
         let slug = make_workspace(&self.with_key(&person.key));
         let membership = format!("/v1/orgs/{OWNER_ORG}/members/{}", person.slug());
         self.owner().delete(&membership).expect(204);
+        (slug, person)
+    }
+
+    /// Another organization of the owner of `acme`, and a second owner of it, who is not in `acme`; for
+    /// tests of just that, which set nothing in it that binds its members.
+    pub(crate) fn owners_other_org(&self) -> (String, Person) {
+        let slug = make_workspace(&self.owner());
+        let person = self.person_in(&slug, &self.owner(), "owner");
         (slug, person)
     }
 }

@@ -273,7 +273,7 @@ fn a_person_who_is_switched_off_is_told_to_the_organization_that_did_it() {
 
 #[test]
 fn strangers_and_other_organizations_find_nothing() {
-    let (_, theirs) = world().org_apart();
+    let (_, theirs) = world().other_org();
     let stranger = world().with_key(&theirs.key);
     let (_, narrow, _) = key(json!({ "scopes": ["files:read"] }));
     // In `acme` and nowhere else, so that no other organization has to do with them.

@@ -177,7 +177,7 @@ fn it_needs_its_scope_and_its_role() {
 
 #[test]
 fn n121_another_organizations_events_are_not_there() {
-    let (slug, person) = world().org_apart();
+    let (slug, person) = world().other_org();
     let name = unique("Secret Plan");
     world()
         .owner()

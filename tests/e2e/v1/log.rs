@@ -257,7 +257,7 @@ fn what_a_checkpoint_had_stays_served_and_nothing_beyond_the_last_one_is() {
 
 #[test]
 fn n121_an_organizations_auditor_reads_hashes_and_no_entries_of_others() {
-    let (_, person) = world().org_apart();
+    let (_, person) = world().other_org();
     let stranger = world().with_key(&person.key);
     // The owner's proof waits until there is a checkpoint with a record.
     world().owner().get("/v1/events/1/proof").expect(200);

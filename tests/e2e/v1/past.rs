@@ -207,12 +207,14 @@ fn a_credential_is_told_as_it_was_and_why_it_was_no_good() {
 
 #[test]
 fn what_differs_is_told_before_and_after() {
-    let owner = world().owner();
-    let slug = owner
-        .post("/v1/workspaces", &json!({ "name": unique("Differs") }))
-        .expect(201);
-    let from = position(&slug);
-    let slug = slug.string("slug");
+    let (slug, boss) = world().other_org();
+    let owner = world().with_key(&boss.key);
+    let team = json!({ "name": "Before" });
+    let from = position(
+        &owner
+            .post(&format!("/v1/orgs/{slug}/teams"), &team)
+            .expect(201),
+    );
     let services = format!("/v1/orgs/{slug}/services");
     let stays = owner
         .post(&services, &json!({ "name": "Stays" }))

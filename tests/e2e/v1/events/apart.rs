@@ -27,7 +27,7 @@ struct Org {
 impl Org {
     /// `part` is the third of the address's numbers.
     fn make(part: u8) -> Self {
-        let (slug, person) = world().org_apart();
+        let (slug, person) = world().other_org();
         let boss = world().with_key(&person.key).at([127, 0, part, 7]);
         let name = unique("Of one only");
         let path = format!("/v1/orgs/{slug}/services");

@@ -46,7 +46,7 @@ fn positions(events: &[Value]) -> Vec<u64> {
 
 /// An organization with a history of its own: its slug, and its owner.
 fn history() -> (String, Client) {
-    let (org, boss) = world().org_apart();
+    let (org, boss) = world().other_org();
     let boss = world().with_key(&boss.key);
     for number in 0..6 {
         let team = json!({ "name": format!("Team {number}") });
@@ -147,7 +147,7 @@ fn each_filter_finds_what_a_look_at_all_events_finds() {
         }
     }
     // Somebody who is not in it finds nothing by any of them.
-    let (_, stranger) = world().org_apart();
+    let (_, stranger) = world().other_org();
     let stranger = world().with_key(&stranger.key);
     for query in [
         format!("target={team}"),
@@ -245,7 +245,7 @@ fn change(field: &str, before: Value, after: Value) -> Value {
 
 #[test]
 fn changes_say_what_was_before_and_names_say_who() {
-    let (org, boss) = world().org_apart();
+    let (org, boss) = world().other_org();
     let boss_key = world().with_key(&boss.key);
     let base = format!("/v1/orgs/{org}");
     let last = |query: &str| last_of(&boss_key, &org, query);
@@ -306,7 +306,7 @@ fn changes_say_what_was_before_and_names_say_who() {
 
 #[test]
 fn changes_of_keys_and_limits_are_told_and_none_that_another_organization_saw() {
-    let (org, boss) = world().org_apart();
+    let (org, boss) = world().other_org();
     let boss_key = world().with_key(&boss.key);
     let last = |query: &str| last_of(&boss_key, &org, query);
     let handle = unique("limited");

@@ -118,7 +118,7 @@ impl Following {
 /// An organization of its own and its owner's key. The owner of acme is in it too, so that what other
 /// tests do to their keys is told here.
 fn own_org() -> (String, String) {
-    let (org, boss) = world().org_apart();
+    let (org, boss) = world().other_org();
     (org, boss.key)
 }
 

@@ -175,7 +175,7 @@ fn n109_a_manager_neither_edits_nor_removes_an_owner() {
 
 #[test]
 fn n109_an_organization_keeps_its_last_owner() {
-    let (slug, owner) = world().other_org();
+    let (slug, owner) = world().owners_other_org();
     let them = world().with_key(&owner.key);
     let members = format!("/v1/orgs/{slug}/members");
     // Who made it is an owner too: with one of them gone, the other is the last.

@@ -46,8 +46,7 @@ fn a_policy_binds_new_keys_and_later_ends() {
         .post("/user/token", &body)
         .expect(200)
         .string("token");
-    let told = world()
-        .owner()
+    let told = as_owner
         .post("/v1/keys/verify", &json!({ "key": token }))
         .expect(200);
     assert!(told.member("expires_at").is_string(), "{told:?}");

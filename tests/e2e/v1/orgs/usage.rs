@@ -97,7 +97,7 @@ fn it_needs_the_right_and_says_what_is_wrong() {
 fn n110_n121_where_a_key_is_used_is_not_told_to_another_organization_of_its_holder() {
     let owner = world().owner();
     let me = owner.get("/user/self").expect(200).string("slug_perm");
-    let (slug, other) = world().other_org();
+    let (slug, other) = world().owners_other_org();
     let other = world().with_key(&other.key);
     let handle = unique("shared");
     let made = make_key(&owner, &json!({ "handle": handle }));

@@ -102,7 +102,7 @@ fn it_takes_their_name_once_more_and_all_their_organizations() {
     let wrong = json!({ "confirm": "somebody else" });
     owner.post(&path, &wrong).expect_field("confirm");
     let confirm = json!({ "confirm": person.slug() });
-    let (slug, other) = world().other_org();
+    let (slug, other) = world().owners_other_org();
     let stranger = world().with_key(&other.key);
     stranger.post(&path, &confirm).expect(404);
     let manager = world().person("manager");
