@@ -1,6 +1,6 @@
 //! What holds for every operation of the served definition, whatever it is about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use keyledger_tests::{Client, Reply};
 use serde_json::{Map, Value, json};
@@ -90,13 +90,16 @@ fn spec() -> Value {
     world().anonymous().get("/openapi.json").expect(200).json()
 }
 
-/// The members that the operation's body may have; `None` if it takes none.
-fn members(spec: &Value, operation: &Operation) -> Option<Map<String, Value>> {
+/// What the definition says of the operation's body; `None` if it takes none.
+fn schema<'a>(spec: &'a Value, operation: &Operation) -> Option<&'a Value> {
     let content = &operation.definition["requestBody"]["content"]["application/json"];
     let name = content["schema"]["$ref"].as_str()?.rsplit('/').next()?;
-    spec["components"]["schemas"][name]["properties"]
-        .as_object()
-        .cloned()
+    Some(&spec["components"]["schemas"][name])
+}
+
+/// The members that the operation's body may have; `None` if it takes none.
+fn members(spec: &Value, operation: &Operation) -> Option<Map<String, Value>> {
+    schema(spec, operation)?["properties"].as_object().cloned()
 }
 
 #[test]
@@ -195,4 +198,42 @@ fn n128_no_list_takes_a_limit_that_cannot_be() {
         count += 1;
     }
     assert!(count >= 8, "only {count} lists have a limit");
+}
+
+/// Goal: who writes a client by the definition is told all that a body must have, and nothing else.
+/// Method: an empty body, whose refusal names what is missing.
+#[test]
+fn what_a_body_must_have_is_what_the_definition_says() {
+    let spec = spec();
+    let mut count = 0;
+    for operation in operations_on_things(&spec) {
+        let Some(schema) = schema(&spec, &operation) else {
+            continue;
+        };
+        // A change must say one of several; there is an owner already; and their token is to stay.
+        if operation.method == "PATCH"
+            || operation.path == "/v1/setup"
+            || operation.path.ends_with("/user/token")
+        {
+            continue;
+        }
+        let reply =
+            owner_at(&operation.path).any(&operation.method, &operation.path, Some(&json!({})));
+        let missing: BTreeSet<String> = match reply.status() {
+            422 => {
+                let fields = reply.member("fields");
+                let fields = fields.as_object().expect("what is missing");
+                fields.keys().cloned().collect()
+            }
+            _ => BTreeSet::new(),
+        };
+        let required = schema["required"].as_array().into_iter().flatten();
+        let required: BTreeSet<String> = required
+            .map(|name| name.as_str().expect("a name").to_owned())
+            .collect();
+        let (method, path) = (&operation.method, &operation.path);
+        assert_eq!(missing, required, "{method} {path}: {reply:?}");
+        count += required.len();
+    }
+    assert!(count >= 15, "only {count} members are required");
 }

@@ -435,20 +435,17 @@ impl Fields {
         values
     }
 
-    /// A token that somebody shows, right or wrong. It must be there.
-    pub fn token(&mut self, name: &str, text: Option<String>) -> Option<String> {
-        if text.is_none() {
+    /// What is read later, or is right or wrong whatever it looks like. It must be there.
+    pub fn given<T>(&mut self, name: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
             self.refuse(name, REQUIRED);
         }
-        text
+        value
     }
 
     /// A password that somebody shows, right or wrong. It must be there.
     pub fn password(&mut self, name: &str, text: Option<String>) -> Option<Password> {
-        if text.is_none() {
-            self.refuse(name, REQUIRED);
-        }
-        text.map(Password::new)
+        self.given(name, text).map(Password::new)
     }
 
     /// A password that somebody chose. It must be there.

@@ -21,7 +21,8 @@ use keyledger_domain::{
     Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::answer::{self, Page, PageAtQuery};
 use crate::app::App;
@@ -294,6 +295,21 @@ fn word<T: Copy>(
     found.map(|(_, value)| *value)
 }
 
+/// The same in the definition for a new client, which must say more than a change.
+struct NewClient;
+
+impl PartialSchema for NewClient {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = ClientBody::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.required = ["name", "grant_types", "scopes"].map(String::from).to_vec();
+        }
+        schema
+    }
+}
+
+impl ToSchema for NewClient {}
+
 impl ClientBody {
     /// Reads what is to be changed, or notes what is wrong with it.
     fn changes(&self, fields: &mut Fields) -> ClientChanges {
@@ -430,7 +446,7 @@ impl ClientBody {
 ///
 /// # Errors
 /// 401, 403 for more than the caller has, 404, 422.
-#[utoipa::path(post, path = "/v1/orgs/{org}/clients", tag = "clients", request_body = ClientBody,
+#[utoipa::path(post, path = "/v1/orgs/{org}/clients", tag = "clients", request_body = NewClient,
     params(("org" = String, Path, description = "The organization's slug.")),
     responses(
         (status = 201, body = ClientView, description = "The client, with its secret."),

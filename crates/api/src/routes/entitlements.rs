@@ -174,10 +174,10 @@ pub async fn list_entitlements(
 #[serde(deny_unknown_fields)]
 pub struct NewEntitlement {
     /// Its name for people.
-    #[schema(example = "Customer A", max_length = 128)]
+    #[schema(required, value_type = String, example = "Customer A", max_length = 128)]
     name: Option<String>,
     /// What it may do; at least one scope, and only such as read.
-    #[schema(example = json!(["files:read"]))]
+    #[schema(required, value_type = Vec<String>, example = json!(["files:read"]))]
     scopes: Option<Vec<String>>,
     /// `live` or `test`; `live` where it is left out.
     environment: Option<String>,
@@ -214,13 +214,14 @@ pub async fn create_entitlement(
     let body = body?;
     let mut fields = Fields::default();
     let name: Option<DisplayName> = fields.required("name", body.name.as_deref());
+    let scopes = fields.given("scopes", body.scopes);
     let (allowed_cidrs, credits) = body
         .limits
         .map(|limits| (limits.allowed_cidrs, limits.credits))
         .unzip();
     let credits = credits.flatten().and_then(|grant| grant.check(&mut fields));
     let restrictions = Restrictions {
-        scopes: body.scopes,
+        scopes,
         environment: body.environment,
         expires_at: body.expires_at,
         allowed_cidrs,

@@ -21,7 +21,7 @@ use crate::usage::passage;
 #[serde(deny_unknown_fields)]
 pub struct Erasure {
     /// The slug or the address of the person, once more: nothing brings them back.
-    #[schema(example = "ada@example.com")]
+    #[schema(required, value_type = String, example = "ada@example.com")]
     confirm: Option<String>,
 }
 

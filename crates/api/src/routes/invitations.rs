@@ -177,6 +177,7 @@ pub async fn delete_invitation(
 #[serde(deny_unknown_fields)]
 pub struct FollowedInvitation {
     /// The token that was handed over.
+    #[schema(required, value_type = String)]
     token: Option<String>,
     /// The password of the account to be made, at least 8 characters; none where the address has
     /// an account.
@@ -218,7 +219,7 @@ pub async fn accept_invitation(
 ) -> Result<HttpResponse, Problem> {
     let body = body?;
     let mut fields = Fields::default();
-    let token = fields.token("token", body.token);
+    let token = fields.given("token", body.token);
     let token = fields.take(token)?;
     let source = visitor.origin.source();
     let open = app

@@ -128,7 +128,7 @@ pub async fn list_members(
 #[serde(deny_unknown_fields)]
 pub struct NewMember {
     /// Their address.
-    #[schema(example = "ada@example.com")]
+    #[schema(required, value_type = String, example = "ada@example.com")]
     email: Option<String>,
     /// The password of their new account, at least 8 characters. Left out, they are invited and
     /// choose their own.

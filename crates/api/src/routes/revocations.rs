@@ -40,6 +40,7 @@ const LISTED_MAX: usize = 100;
 #[serde(deny_unknown_fields)]
 pub struct NewRevocation {
     /// Which keys are meant.
+    #[schema(required, value_type = FilterBody)]
     #[serde(default, deserialize_with = "object::optional")]
     filter: Option<FilterBody>,
     /// `true` only shows what it would come to.

@@ -111,7 +111,7 @@ pub async fn list_scopes(
 #[serde(deny_unknown_fields)]
 pub struct NewScope {
     /// Its name: lower-case words joined by colons.
-    #[schema(example = "reports:read", max_length = 64)]
+    #[schema(required, value_type = String, example = "reports:read", max_length = 64)]
     name: Option<String>,
     /// What it allows, for people.
     #[schema(max_length = 1024)]

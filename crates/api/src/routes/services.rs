@@ -159,7 +159,7 @@ pub async fn list_services(
 #[serde(deny_unknown_fields)]
 pub struct NewService {
     /// Its name for people.
-    #[schema(example = "CI Pipeline", max_length = 128)]
+    #[schema(required, value_type = String, example = "CI Pipeline", max_length = 128)]
     name: Option<String>,
     /// Its name in paths, unique in its organization; made of the name where it is left out.
     #[schema(example = "ci-pipeline", max_length = 64)]

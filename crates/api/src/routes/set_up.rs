@@ -22,15 +22,16 @@ use crate::problem::{Problem, ProblemBody};
 #[serde(deny_unknown_fields)]
 pub struct FirstOwner {
     /// The one-time code that the server printed.
+    #[schema(required, value_type = String)]
     pub(crate) code: Option<String>,
     /// What the owner logs in with.
-    #[schema(example = "ada@example.com")]
+    #[schema(required, value_type = String, example = "ada@example.com")]
     pub(crate) email: Option<String>,
     /// The owner's password, at least 8 characters.
-    #[schema(format = Password)]
+    #[schema(required, value_type = String, format = Password)]
     pub(crate) password: Option<String>,
     /// The organization's slug.
-    #[schema(example = "acme")]
+    #[schema(required, value_type = String, example = "acme")]
     pub(crate) organization: Option<String>,
     /// The owner's name; the address where it is left out.
     pub(crate) name: Option<String>,

@@ -91,7 +91,7 @@ pub async fn list_signing_keys(
 #[serde(deny_unknown_fields)]
 pub struct NewSigningKey {
     /// `ES256`, `EdDSA` or `RS256`.
-    #[schema(example = "ES256")]
+    #[schema(required, value_type = String, example = "ES256")]
     algorithm: Option<String>,
     /// For RS256, whose keys are brought along, the key: PEM of PKCS#8 (`BEGIN PRIVATE KEY`), RSA of 2,048
     /// to 4,096 bits. The others are made here.

@@ -125,7 +125,7 @@ pub async fn list_teams(
 #[serde(deny_unknown_fields)]
 pub struct NewTeam {
     /// Its name for people.
-    #[schema(example = "Build", max_length = 128)]
+    #[schema(required, value_type = String, example = "Build", max_length = 128)]
     name: Option<String>,
     /// Its name in paths, unique in its organization; made of the name where it is left out.
     #[schema(example = "build", max_length = 64)]

@@ -142,7 +142,7 @@ pub async fn read_user(app: web::Data<App>, caller: Caller) -> Result<HttpRespon
 #[serde(deny_unknown_fields)]
 pub struct NewPassword {
     /// At least 8 characters.
-    #[schema(format = Password)]
+    #[schema(required, value_type = String, format = Password)]
     password: Option<String>,
 }
 

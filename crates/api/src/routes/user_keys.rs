@@ -130,7 +130,7 @@ impl UserKeyView {
 #[serde(deny_unknown_fields)]
 pub struct NewUserKey {
     /// Its name: lower-case letters and digits, in groups joined by hyphens.
-    #[schema(example = "laptop", max_length = 64)]
+    #[schema(required, value_type = String, example = "laptop", max_length = 64)]
     handle: Option<String>,
     /// A longer name for people.
     alias: Option<String>,

@@ -78,7 +78,7 @@ pub async fn list_workspaces(
 #[serde(deny_unknown_fields)]
 pub struct NewWorkspace {
     /// Its name for people.
-    #[schema(example = "Acme", max_length = 128)]
+    #[schema(required, value_type = String, example = "Acme", max_length = 128)]
     name: Option<String>,
     /// Its name in paths, unique on this server; made of the name where it is left out.
     #[schema(example = "acme", max_length = 64)]
