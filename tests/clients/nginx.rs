@@ -113,7 +113,10 @@ fn n138_nginx_asks_keyledger_and_lets_nobody_say_who_they_are() {
     let owner = server.client().basic(OWNER_EMAIL, OWNER_PASSWORD);
     let services = format!("/v1/orgs/{OWNER_ORG}/services");
     let gateway = owner
-        .post(&services, &json!({ "name": "Gateway" }))
+        .post(
+            &services,
+            &json!({ "name": "Gateway", "scopes": ["keys:verify"] }),
+        )
         .expect(201);
     let Some(nginx) = Nginx::start(&server, &gateway.string("key")) else {
         return;
@@ -176,6 +179,25 @@ fn n138_nginx_asks_keyledger_and_lets_nobody_say_who_they_are() {
             .post("/files/a", &json!({}))
             .expect(403);
     }
+
+    // Too often is not nobody: whoever waits is let in again. Nor is who comes from elsewhere.
+    let limit = json!({ "requests": 2, "per_seconds": 3_600 });
+    let body = json!({ "handle": "eager", "scopes": ["files:read"], "rate_limit": limit });
+    let eager = owner.post("/user/keys", &body).expect(201).string("token");
+    for status in [200, 200] {
+        through.bearer(&eager).get("/files/a").expect(status);
+    }
+    let refused = through.bearer(&eager).get("/files/a").expect(429);
+    let seconds = refused.header("retry-after").expect("when to come again");
+    assert!(
+        (1..=1_800).contains(&seconds.parse().expect("seconds")),
+        "{seconds}"
+    );
+    let body =
+        json!({ "handle": "bound", "scopes": ["files:read"], "allowed_cidrs": ["192.0.2.0/24"] });
+    let bound = owner.post("/user/keys", &body).expect(201).string("token");
+    let refused = through.bearer(&bound).get("/files/a").expect(403);
+    assert_eq!(refused.header("retry-after"), None);
 
     // The API does the method and the path that were asked about, and no others.
     let reply = through

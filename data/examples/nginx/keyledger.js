@@ -23,6 +23,26 @@ function credential(r) {
     return shown.length === 1 ? shown[0] : '';
 }
 
+// Of what nginx takes as a no, 401 asks for another credential; 403 says that it was understood.
+function refuse(r, verdict) {
+    switch (verdict.code) {
+        case 'rate_limited':
+            // nginx.conf makes it the 429 that it is: the key is good, and will be again.
+            r.headersOut['X-Keyledger-Refusal'] = 'rate_limited';
+            if (verdict.retry_after_seconds) {
+                r.headersOut['X-Keyledger-Retry-After'] = `${verdict.retry_after_seconds}`;
+            }
+            r.return(403);
+            break;
+        case 'insufficient_scope':
+        case 'ip_not_allowed':
+            r.return(403);
+            break;
+        default:
+            r.return(401);
+    }
+}
+
 async function check(r) {
     const key = credential(r);
     if (!key) {
@@ -49,7 +69,7 @@ async function check(r) {
             r.headersOut['X-Keyledger-Scopes'] = verdict.scopes.join(' ');
             r.return(204);
         } else {
-            r.return(verdict.code === 'insufficient_scope' ? 403 : 401);
+            refuse(r, verdict);
         }
     } catch (error) {
         // Nobody answers, or not as agreed: nothing is let through.
