@@ -515,7 +515,9 @@ fn whoever_stops_listening_leaves_a_folder_that_was_stopped_well() {
 #[test]
 fn completions_know_the_verbs() {
     for shell in ["bash", "zsh", "fish"] {
-        let script = Program::new(&["completions", shell]).run().ok();
+        let words = ["completions", shell];
+        assert_eq!(Program::new(&words).run_unheard(), Some(141), "{shell}");
+        let script = Program::new(&words).run().ok();
         for word in ["tail", "show", "key-file", "ocsf"] {
             assert!(script.contains(word), "{shell} knows no {word}");
         }

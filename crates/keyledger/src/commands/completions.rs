@@ -1,5 +1,6 @@
 //! `keyledger completions SHELL`.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
@@ -17,11 +18,8 @@ pub(crate) struct Completions {
 /// Prints them.
 pub(crate) fn run(completions: &Completions) -> Outcome {
     let mut command = crate::Cli::command();
-    clap_complete::generate(
-        completions.shell,
-        &mut command,
-        "keyledger",
-        &mut std::io::stdout(),
-    );
+    let mut script = Vec::new();
+    clap_complete::generate(completions.shell, &mut command, "keyledger", &mut script);
+    std::io::stdout().write_all(&script)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use super::entry::Entry;
 use crate::escape::{visible, visible_json};
 
 /// The header line.
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 13] = [
     "position",
     "time",
     "type",
@@ -18,6 +18,9 @@ const COLUMNS: [&str; 11] = [
     "client",
     "request_id",
     "data",
+    // Chosen by those who have them, and not unique: who it was, the columns in front say.
+    "actor_name",
+    "target_name",
 ];
 
 pub(super) fn write_header(out: &mut impl Write) -> io::Result<()> {
@@ -25,19 +28,21 @@ pub(super) fn write_header(out: &mut impl Write) -> io::Result<()> {
 }
 
 pub(super) fn write(entry: &Entry, out: &mut impl Write) -> io::Result<()> {
-    let optional = |text: &Option<String>| cell(text.as_deref().unwrap_or_default());
+    let optional = |text: Option<&str>| cell(text.unwrap_or_default());
     let cells: [String; COLUMNS.len()] = [
         entry.position.to_string(),
         cell(&entry.time),
         cell(&entry.r#type),
         cell(&entry.actor),
         cell(&entry.target),
-        optional(&entry.organization),
-        optional(&entry.credential),
-        optional(&entry.source),
-        optional(&entry.client),
+        optional(entry.organization.as_deref()),
+        optional(entry.credential.as_deref()),
+        optional(entry.source.as_deref()),
+        optional(entry.client.as_deref()),
         cell(&entry.request_id),
         quoted(&visible_json(&entry.data.to_string())),
+        optional(entry.actor_name()),
+        optional(entry.target_name()),
     ];
     write!(out, "{}\r\n", cells.join(","))
 }
@@ -95,6 +100,7 @@ mod tests {
             "position": 7, "type": "ScopeAdded", "time": "2026-01-02T03:04:05Z", "actor": "system",
             "target": "organization:1", "organization": "acme", "credential": null, "source": null,
             "client": "=cmd", "request_id": "r", "data": { "scope": "a:b", "n": [1, 2] },
+            "actor_name": null, "target_name": "=Acme",
         }))
         .unwrap();
         let mut out = Vec::new();
@@ -102,9 +108,10 @@ mod tests {
         write(&entry, &mut out).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "position,time,type,actor,target,organization,credential,source,client,request_id,data\r\n\
+            "position,time,type,actor,target,organization,credential,source,client,request_id,data,\
+             actor_name,target_name\r\n\
              7,2026-01-02T03:04:05Z,ScopeAdded,system,organization:1,acme,,,\"'=cmd\",r,\
-             \"{\"\"n\"\":[1,2],\"\"scope\"\":\"\"a:b\"\"}\"\r\n"
+             \"{\"\"n\"\":[1,2],\"\"scope\"\":\"\"a:b\"\"}\",,\"'=Acme\"\r\n"
         );
     }
 }

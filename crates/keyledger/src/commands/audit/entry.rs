@@ -31,3 +31,15 @@ pub(super) struct Entry {
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
+
+impl Entry {
+    /// What its actor is called now.
+    pub(super) fn actor_name(&self) -> Option<&str> {
+        self.rest.get("actor_name")?.as_str()
+    }
+
+    /// What its target is called now.
+    pub(super) fn target_name(&self) -> Option<&str> {
+        self.rest.get("target_name")?.as_str()
+    }
+}
