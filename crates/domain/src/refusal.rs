@@ -158,7 +158,9 @@ impl Field {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Reason {
     /// The catalogue has no such scope.
-    #[error("{0} is not in the scope catalogue; GET /v1/scopes lists it")]
+    #[error(
+        "{0} is not in the scope catalogue; GET /v1/scopes lists what is, and POST /v1/scopes adds to it"
+    )]
     UnknownScope(Scope),
     /// An entitlement token only reads.
     #[error("{0} changes things; an entitlement token takes only scopes whose access is read")]
