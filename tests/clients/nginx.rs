@@ -93,12 +93,16 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .expect("nginx");
-        for _ in 0..100 {
-            if keyledger_tests::raw::status_of(port, "/").is_some() {
-                break;
+        let is_there = || keyledger_tests::raw::status_of(port, "/").is_some();
+        let came = (0..600).any(|_| {
+            let is_there = is_there();
+            if !is_there {
+                thread::sleep(Duration::from_millis(50));
             }
-            thread::sleep(Duration::from_millis(50));
-        }
+            is_there
+        });
+        let said = || fs::read_to_string(folder.path().join("error.log")).unwrap_or_default();
+        assert!(came, "nginx does not answer: {}", said());
         Some(Self {
             process,
             _folder: folder,

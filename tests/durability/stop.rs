@@ -6,8 +6,11 @@ use base64::Engine;
 use keyledger_tests::{Launch, OWNER_EMAIL, OWNER_PASSWORD, raw};
 use serde_json::json;
 
-/// Long enough for the requests to have been read, shorter than a password takes to check.
-const UNTIL_THEY_ARE_READ: Duration = Duration::from_millis(15);
+/// How many passwords are checked, one behind the other on each core: so many that the last are not when
+/// the first are.
+const REQUESTS: u32 = 24;
+/// Long enough for the requests to have been read, shorter than so many passwords take to check.
+const UNTIL_THEY_ARE_READ: Duration = Duration::from_millis(100);
 
 #[test]
 fn sigterm_finishes_the_requests_that_run_and_exits_0() {
@@ -16,7 +19,7 @@ fn sigterm_finishes_the_requests_that_run_and_exits_0() {
         base64::engine::general_purpose::STANDARD.encode(format!("{OWNER_EMAIL}:{OWNER_PASSWORD}"));
     let body = |number: u32| json!({ "handle": format!("last-{number}") }).to_string();
     // Each checks a password first, which takes tens of milliseconds by design, and then writes.
-    let running: Vec<_> = (0..6)
+    let running: Vec<_> = (0..REQUESTS)
         .map(|number| {
             let head =
                 format!("POST /user/keys HTTP/1.1\r\nAuthorization: Basic {pair}\r\nContent-Type: application/json");
@@ -42,7 +45,7 @@ fn sigterm_finishes_the_requests_that_run_and_exits_0() {
         .basic(OWNER_EMAIL, OWNER_PASSWORD)
         .get("/user/keys")
         .expect(200);
-    for number in 0..6 {
+    for number in 0..REQUESTS {
         assert!(
             list.contains(&format!("\"last-{number}\"")),
             "an answered change is gone after a stop"
@@ -55,7 +58,7 @@ fn a_second_server_on_the_same_folder_stops_at_once_and_says_why() {
     let server = Launch::new().start();
     let second = Launch::new()
         .data_dir(server.data_dir())
-        .run_to_its_end(Duration::from_secs(5));
+        .run_to_its_end(Duration::from_secs(20));
     assert!(second.code.is_some_and(|code| code != 0), "{second:?}");
     let folder = server.data_dir().to_string_lossy().into_owned();
     assert!(

@@ -26,9 +26,9 @@ fn writes_store(call: &str) -> bool {
         && call.split(',').next().is_some_and(is_store)
 }
 
-/// Whether the first argument names the store's file, `…/db`.
+/// Whether the first argument names the store's file, and not one of those beside it, which may be lost.
 fn is_store(call: &str) -> bool {
-    call.contains("/db>")
+    call.contains("/events/db>")
 }
 
 /// Places in the trace where an `fdatasync` (or `fsync`) of the store's file began and returned 0.

@@ -7,7 +7,7 @@ use keyledger_tests::{INVALID_PASSWORD, Launch, OWNER_EMAIL, OWNER_PASSWORD};
 use serde_json::json;
 
 /// How long a start that cannot succeed may take to say so.
-const AT_ONCE: Duration = Duration::from_secs(5);
+const AT_ONCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn the_first_owner_is_there_from_the_first_ready_answer_on() {

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use keyledger_tests::{Client, Launch, OWNER_EMAIL, OWNER_ORG, OWNER_PASSWORD, Reply, Server};
 use serde_json::{Value, json};
@@ -33,9 +34,10 @@ pub(crate) fn world() -> &'static World {
     WORLD.get_or_init(|| World::on(Launch::new().patient().start()))
 }
 
-/// A name that no other test uses: `prefix-7`.
+/// A name that no other test uses: `prefix-10007`.
 pub(crate) fn unique(prefix: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
+    // All of one length, so that none is the beginning of another.
+    static NEXT: AtomicU32 = AtomicU32::new(10_001);
     format!("{prefix}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
@@ -47,6 +49,25 @@ pub(crate) fn unique(prefix: &str) -> String {
 pub(crate) fn seconds_from_now(seconds: i64) -> String {
     let instant = chrono::Utc::now() + chrono::Duration::seconds(seconds);
     instant.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+/// An end that lies behind the next few requests, also where the disk is slow and the machine busy.
+pub(crate) struct NearEnd(Instant);
+
+impl NearEnd {
+    const SECONDS: u8 = 4;
+
+    /// Begins to wait for it: the end, and its text as RFC 3339.
+    pub(crate) fn begin() -> (Self, String) {
+        let text = seconds_from_now(Self::SECONDS.into());
+        let wait = Duration::from_secs(Self::SECONDS.into()) + Duration::from_millis(50);
+        (Self(Instant::now() + wait), text)
+    }
+
+    /// Waits until it is over.
+    pub(crate) fn wait(&self) {
+        std::thread::sleep(self.0.saturating_duration_since(Instant::now()));
+    }
 }
 
 impl World {

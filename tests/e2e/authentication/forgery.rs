@@ -3,7 +3,7 @@
 use keyledger_tests::{INVALID_TOKEN, credential, raw};
 use serde_json::json;
 
-use crate::world::{make_key, seconds_from_now, unique, world};
+use crate::world::{NearEnd, make_key, unique, world};
 
 fn key() -> String {
     make_key(&world().owner(), &json!({ "handle": unique("forged") })).string("token")
@@ -12,14 +12,15 @@ fn key() -> String {
 #[test]
 fn n74_unknown_wrong_revoked_and_expired_look_alike() {
     let owner = world().owner();
-    let expiring = json!({ "handle": unique("expiring"), "expires_at": seconds_from_now(1) });
+    let (end, expires_at) = NearEnd::begin();
+    let expiring = json!({ "handle": unique("expiring"), "expires_at": expires_at });
     let expired = make_key(&owner, &expiring).string("token");
     let handle = unique("revoked");
     let revoked = make_key(&owner, &json!({ "handle": handle })).string("token");
     owner.delete(&format!("/user/keys/{handle}")).expect(204);
     let wrong_secret = credential::forged("sk", "live", credential::id_of(&key()));
     let unknown = credential::forged("sk", "live", "000000000");
-    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    end.wait();
 
     let refusal = |key: &str| {
         world()

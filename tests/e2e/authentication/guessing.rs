@@ -123,15 +123,19 @@ fn n89_a_hundred_wrong_passwords_wait_longer_and_longer_and_the_owner_comes_in()
     assert!(looked_at <= 5 + seconds_since(began), "{looked_at} of 100");
     assert_eq!(count(&tries, 429), 100 - looked_at, "{tries:?}");
 
+    // The first second may be over by now, where a hundred requests take as long.
+    let refused = tries.iter().rev().find(|reply| reply.status() == 429);
+    std::thread::sleep(Duration::from_secs(wait_of(refused.expect("one"))));
+    wrong(150).expect_401(INVALID_PASSWORD);
     let mut waits = Vec::new();
     for n in 0..2 {
         let wait = wait_of(&wrong(100 + n));
-        // The owner, meanwhile: by password where it was right before, by key from everywhere.
-        world.owner_by_password().get(ME).expect(200);
-        world.owner().at(ATTACKER).get(ME).expect(200);
         // The right password from where the wrong ones came is not looked at either.
         let right = attacker.basic(OWNER_EMAIL, OWNER_PASSWORD);
         assert_eq!(right.get(ME).status(), 429);
+        // The owner, meanwhile: by password where it was right before, by key from everywhere.
+        world.owner_by_password().get(ME).expect(200);
+        world.owner().at(ATTACKER).get(ME).expect(200);
         std::thread::sleep(Duration::from_secs(wait));
         wrong(200 + n).expect_401(INVALID_PASSWORD);
         waits.push(wait_of(&wrong(300 + n)));
@@ -260,7 +264,7 @@ fn n91_an_unknown_user_and_a_wrong_password_are_answered_alike() {
     ));
     // That the work is the same is shown where it is done; here, that it is done at all: a hash takes
     // many times what the rest of a request does.
-    assert!(unknown * 2 > known && known * 2 > unknown);
+    assert!(unknown * 4 > known && known * 4 > unknown);
 }
 
 #[test]

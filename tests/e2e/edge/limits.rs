@@ -79,7 +79,7 @@ fn n124_ten_thousand_names_are_refused_at_once() {
     let nested = format!("{{\"key\":{}1{}}}", "[".repeat(30_000), "]".repeat(30_000));
     send(&service, nested.as_bytes()).expect_one_of(&[400, 422]);
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use keyledger_tests::credential::forged;
 use keyledger_tests::{Client, Launch, OWNER_EMAIL, OWNER_PASSWORD};
 use serde_json::{Value, json};
 
-use crate::world::{Person, World, make_key, seconds_from_now, unique};
+use crate::world::{NearEnd, Person, World, make_key, unique};
 
 /// The names of the columns, as the table heads them.
 pub(super) const COLUMNS: [&str; 11] = [
@@ -101,7 +101,8 @@ impl Board {
 
     fn add_wrong(&mut self) {
         let nobody = self.world.anonymous();
-        let body = json!({ "handle": unique("mortal"), "expires_at": seconds_from_now(1) });
+        let (_, expires_at) = NearEnd::begin();
+        let body = json!({ "handle": unique("mortal"), "expires_at": expires_at });
         let expired = make_key(&self.world.owner(), &body).string("token");
         let never = forged("sk", "live", "000000000");
         // A Basic pair with a key is looked up like a key: a password would cost its hash each time.

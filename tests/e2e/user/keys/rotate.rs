@@ -103,10 +103,10 @@ fn n85_every_connection_sees_it_at_once() {
 #[test]
 fn with_grace_both_are_good_until_it_is_over() {
     let subject = Subject::new();
-    let new = subject.rotate(&json!({ "grace_seconds": 2 }));
+    let new = subject.rotate(&json!({ "grace_seconds": 4 }));
     assert_good(&subject.old);
     assert_good(&new);
-    sleep(Duration::from_millis(2_100));
+    sleep(Duration::from_millis(4_100));
     assert_dead(&subject.old);
     assert_good(&new);
 }
@@ -126,12 +126,12 @@ fn until_its_first_use_the_new_one_waits_and_the_old_one_is_good() {
 #[test]
 fn the_old_ones_grace_begins_with_the_first_use() {
     let subject = Subject::new();
-    let new = subject.rotate(&json!({ "activate": "first_use", "grace_seconds": 2 }));
-    sleep(Duration::from_millis(2_100));
+    let new = subject.rotate(&json!({ "activate": "first_use", "grace_seconds": 4 }));
+    sleep(Duration::from_millis(4_100));
     assert_good(&subject.old);
     assert_good(&new);
     assert_good(&subject.old);
-    sleep(Duration::from_millis(2_100));
+    sleep(Duration::from_millis(4_100));
     assert_dead(&subject.old);
     assert_good(&new);
 }

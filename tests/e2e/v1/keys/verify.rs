@@ -1,12 +1,9 @@
 //! `POST /v1/keys/verify`: is this key good, and for what.
 
-use std::thread::sleep;
-use std::time::Duration;
-
 use keyledger_tests::{INVALID_TOKEN, NOT_PROVIDED, Reply, credential};
 use serde_json::{Value, json};
 
-use crate::world::{make_key, seconds_from_now, unique, world};
+use crate::world::{NearEnd, make_key, unique, world};
 
 fn verify(body: &Value) -> Reply {
     world().owner().post("/v1/keys/verify", body).expect(200)
@@ -117,10 +114,11 @@ fn a_revoked_key_is_revoked_or_not_found() {
 
 #[test]
 fn n134_an_expired_key_is_expired() {
-    let body = json!({ "handle": unique("expired"), "expires_at": seconds_from_now(1) });
+    let (end, expires_at) = NearEnd::begin();
+    let body = json!({ "handle": unique("expired"), "expires_at": expires_at });
     let token = make_key(&world().owner(), &body).string("token");
     assert_eq!(verify(&json!({ "key": token })).string("code"), "valid");
-    sleep(Duration::from_millis(1_050));
+    end.wait();
     assert_invalid(&verify(&json!({ "key": token })), "expired");
 }
 

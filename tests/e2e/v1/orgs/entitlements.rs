@@ -3,7 +3,7 @@
 use keyledger_tests::{INVALID_TOKEN, NOT_PROVIDED, credential};
 use serde_json::json;
 
-use crate::world::{make_key, seconds_from_now, status_as, unique, world};
+use crate::world::{NearEnd, make_key, seconds_from_now, status_as, unique, world};
 
 const ENTITLEMENTS: &str = "/v1/orgs/acme/entitlements";
 
@@ -62,14 +62,16 @@ fn a_deleted_one_is_refused() {
 
 #[test]
 fn it_ends_with_its_expiry() {
-    let body = json!({ "name": unique("Brief"), "scopes": ["files:read"], "expires_at": seconds_from_now(1) });
+    let (end, expires_at) = NearEnd::begin();
+    let body =
+        json!({ "name": unique("Brief"), "scopes": ["files:read"], "expires_at": expires_at });
     let token = world()
         .owner()
         .post(ENTITLEMENTS, &body)
         .expect(201)
         .string("token");
     assert_eq!(status_as(&token), 200);
-    std::thread::sleep(std::time::Duration::from_millis(1_050));
+    end.wait();
     world()
         .with_key(&token)
         .get("/v1/me")
