@@ -46,6 +46,9 @@ struct Log {
     authority: Authority,
     /// The organizations, the oldest first, with their slugs.
     orgs: Vec<(OrgId, String)>,
+    /// The last record when they had the right to it. Whoever waits for a place may have lost it by
+    /// then, and reads nothing that came after.
+    last: Position,
 }
 
 impl Log {
@@ -64,6 +67,7 @@ impl Log {
                 .iter()
                 .map(|org| (org.id, org.slug.to_string()))
                 .collect(),
+            last: directory.position(),
         })
     }
 
@@ -90,7 +94,7 @@ impl Log {
     /// A page of what is wanted, and up to which record the index was written when it was looked for.
     fn page(&self, filter: &Filter) -> Result<Page<EventView>, Problem> {
         let wanted = &filter.wanted;
-        let (archived, last) = (self.app.reader().archived(), self.app.reader().last());
+        let (archived, last) = (self.app.reader().archived(), self.last);
         let made_before = |instant| {
             let readable = (archived, last);
             let found = scan::last_before(instant, readable, |position| self.read(position));
@@ -157,6 +161,9 @@ impl Log {
 
     /// One event, and the organization through which it is read.
     fn one(&self, position: Position) -> Result<(EventView, Option<OrgId>), Problem> {
+        if position > self.last {
+            return Err(Problem::not_found());
+        }
         let record = self.read(position).map_err(unreadable)?;
         let record = record.filter(|record| self.org_of(record).is_some());
         let record = record.ok_or_else(Problem::not_found)?;
@@ -261,7 +268,7 @@ pub async fn list_events(
     caller: Caller,
     query: web::Query<EventQuery>,
 ) -> Result<HttpResponse, Problem> {
-    let (mut log, filter) = {
+    let (log, filter) = {
         let directory = app.directory();
         let log = Log::of(&app, &directory, &caller, query.organization())?;
         let orgs: Vec<_> = log.orgs.iter().map(|(org, _)| *org).collect();
@@ -269,6 +276,8 @@ pub async fn list_events(
     };
     let orgs = log.orgs.iter().map(|(org, _)| *org);
     let noted = app.note_audit_read(&caller, orgs).await?;
+    // Asked once more, and with it how far they may read: their own reading is told too.
+    let mut log = Log::of(&app, &app.directory(), &caller, query.organization())?;
     log.orgs.retain(|(org, _)| noted.contains(org));
     let indexed = app.index().position();
     let archived = app.reader().archived();
