@@ -1,10 +1,12 @@
 //! That reading the audit log is itself in it.
 
-use keyledger_tests::Client;
+use std::time::Duration;
+
+use keyledger_tests::{Client, Launch};
 use serde_json::{Value, json};
 
 use super::items;
-use crate::world::{make_key, unique, world};
+use crate::world::{World, make_key, unique, world};
 
 /// The records of who read the log of an organization, as its owner reads them.
 fn readings(reader: &Client, org: &str) -> Vec<Value> {
@@ -167,6 +169,59 @@ fn whoever_is_let_go_meanwhile_reads_on_in_the_others() {
                 assert!(events.iter().all(|event| event["organization"] == "acme"));
                 return;
             }
+        }
+    });
+}
+
+/// Goal: nothing that happens after somebody was let go is told to them, though they asked before. Method:
+/// they ask for so much at once that the last of it waits for a place, are let go from meanwhile, and
+/// something happens.
+#[test]
+fn n121_whoever_is_let_go_while_they_wait_reads_nothing_of_after() {
+    let world = World::on(Launch::new().start());
+    let owner = world.owner();
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for _ in 0..250 {
+                    let team = json!({ "name": unique("Team") });
+                    owner.post("/v1/orgs/acme/teams", &team).expect(201);
+                }
+            });
+        }
+    });
+    let auditor = world.person("manager");
+    let theirs = world.with_key(&auditor.key);
+    // It is on record for this hour, so that none of their readings is put there anew.
+    theirs.get("/v1/events?limit=1").expect(200);
+    let last = world.anonymous().get("/health/ready").expect(200);
+    let last = last.member("position").as_u64().expect("a position");
+    let name = unique("After");
+    std::thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| theirs.get("/v1/events?source=203.0.113.0/24&limit=1000"));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        // The list, and the event itself at the place where it will be if nothing comes in between.
+        let paths = [
+            "/v1/events?order=desc&limit=5".to_owned(),
+            format!("/v1/events/{}", last + 2),
+            format!("/v1/events/{}/record", last + 2),
+        ];
+        let asked = paths.map(|path| {
+            scope.spawn({
+                let theirs = &theirs;
+                move || theirs.get(&path)
+            })
+        });
+        std::thread::sleep(Duration::from_millis(10));
+        owner
+            .delete(&format!("/v1/orgs/acme/members/{}", auditor.slug()))
+            .expect(204);
+        let body = json!({ "name": name });
+        owner.post("/v1/orgs/acme/services", &body).expect(201);
+        for reply in asked.map(|asked| asked.join().expect("an answer")) {
+            assert!(!reply.contains(&name), "{reply:?}");
         }
     });
 }

@@ -125,7 +125,8 @@ impl Following {
     /// # Errors
     /// When the credential or the right has ended, or a record cannot be read.
     async fn next(&mut self) -> Result<Batch, Problem> {
-        let (log, filter, last) = self.look()?;
+        let (log, filter) = self.look()?;
+        let last = log.last;
         if self.after >= last {
             return Ok(Batch {
                 text: String::new(),
@@ -160,7 +161,7 @@ impl Following {
     }
 
     /// Whether they may still read, and what there is to read now.
-    fn look(&self) -> Result<(Log, Filter, Position), Problem> {
+    fn look(&self) -> Result<(Log, Filter), Problem> {
         let directory = self.app.directory();
         let authority = self.caller.authority();
         directory.check_standing(authority, self.app.now())?;
@@ -182,7 +183,7 @@ impl Following {
         )?;
         let orgs: Vec<_> = log.orgs.iter().map(|(org, _)| *org).collect();
         let filter = self.query.check(&directory, &orgs)?;
-        Ok((log, filter, directory.position()))
+        Ok((log, filter))
     }
 
     /// Writes a page, and goes on behind it: behind `last` where there was nothing more up to there.
@@ -342,7 +343,7 @@ pub async fn stream_events(
         seconds,
         _seat: seat,
     };
-    let (_, filter, _) = following.look()?;
+    let (_, filter) = following.look()?;
     if following.query.has_beginning() {
         following.after = filter.after;
         // Whoever comes again is not to believe that nothing happened meanwhile.
