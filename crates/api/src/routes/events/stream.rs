@@ -218,8 +218,10 @@ impl Following {
         let mut is_ending = self.app.streams().is_ending.subscribe();
         let mut shown = self.app.shown();
         let mut batch = first;
+        let mut said_at = Instant::now();
         loop {
             if !batch.text.is_empty() {
+                said_at = Instant::now();
                 let text = Bytes::from(core::mem::take(&mut batch.text));
                 tokio::select! {
                     sent = telling.send(text) => if sent.is_err() {
@@ -228,7 +230,16 @@ impl Following {
                     _ = is_ending.wait_for(|is_ending| *is_ending) => return,
                 }
             }
-            if !batch.is_more {
+            if batch.is_more {
+                // What is looked through may be long and tell nothing.
+                let is_over = self.seconds > 0 && Instant::now() >= over_at;
+                if is_over || telling.is_closed() || *is_ending.borrow() {
+                    return;
+                }
+                if said_at.elapsed() >= HEARTBEAT {
+                    batch.text = self.heartbeat();
+                }
+            } else {
                 if self.seconds == 0 {
                     return;
                 }
