@@ -372,3 +372,43 @@ fn n126_idle_connections_make_room_when_it_is_dense() {
     ));
     assert!(closed >= 12, "only {closed} made room");
 }
+
+/// Goal: a crowd that asks for the longest answers there are without a credential, and takes none of them,
+/// holds next to nothing. Method: each asks for both many times at once; what the server has in memory is
+/// looked at until the first is let go.
+#[test]
+fn n126_answers_that_nobody_takes_are_not_kept_for_each() {
+    const CROWD: usize = 200;
+    let server = Launch::new().start();
+    let longest = ["/openapi.json", "/playground/swagger-ui-bundle.js"];
+    let client = server.client();
+    let bodies = longest.map(|path| client.get(path).expect(200).bytes().len());
+    let head = |path| format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    let asked = longest.map(head).concat().repeat(8);
+    let before_kb = resident_kb(&server);
+    let crowd: Vec<TcpStream> = (0..CROWD)
+        .map(|_| {
+            let mut stream = connect(server.port());
+            stream
+                .write_all(asked.as_bytes())
+                .expect("a connection that works");
+            stream
+        })
+        .collect();
+    let mut highest_kb = 0;
+    let begun = Instant::now();
+    while begun.elapsed() < STALLED / 2 {
+        highest_kb = highest_kb.max(resident_kb(&server));
+        thread::sleep(Duration::from_millis(100));
+    }
+    say(&format!(
+        "  memory: {before_kb} kB before, at most {highest_kb} kB with {CROWD} that take nothing of {bodies:?} bytes"
+    ));
+    // Each began to be answered: what the system holds for it of an answer is there to be read.
+    for mut stream in crowd {
+        let mut begun = [0; 15];
+        stream.read_exact(&mut begun).expect("an answer");
+        assert_eq!(&begun, b"HTTP/1.1 200 OK");
+    }
+    assert!(highest_kb.saturating_sub(before_kb) < GROWTH_MAX_KB);
+}

@@ -36,6 +36,7 @@ pub mod pages;
 mod panicked;
 pub mod passwords;
 mod past;
+mod pieces;
 mod places;
 pub mod problem;
 pub mod proxies;

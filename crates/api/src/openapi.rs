@@ -17,6 +17,7 @@ use utoipa::openapi::{Content, Ref, RefOr, Required, Response, ResponseBuilder, 
 use utoipa::{Modify, OpenApi};
 
 use crate::oauth::{introspect, metadata, revoke, token};
+use crate::pieces::InPieces;
 use crate::routes::{
     backup, clients, consents, credentials, decisions, differences, entitlements, erasure, events,
     health, hygiene, invitations, key_usage, keys, leavers, log, me, members, org_limits, paths,
@@ -380,7 +381,7 @@ pub(crate) async fn read_definition(request: HttpRequest) -> HttpResponse {
     }
     response
         .insert_header((CONTENT_TYPE, JSON))
-        .body(text.clone())
+        .body(InPieces::of(text.clone()))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use utoipa_swagger_ui::Config;
 
 use super::layout::{PageError, see_other};
 use crate::openapi;
+use crate::pieces::InPieces;
 use crate::problem::Problem;
 
 /// Scripts and styles from here only; it asks nobody but this server. Its icons are `data:` images.
@@ -60,5 +61,5 @@ pub(super) async fn show_file(file: web::Path<String>) -> Result<HttpResponse, P
         .insert_header((CONTENT_SECURITY_POLICY, CSP))
         // It changes with the binary only; an hour keeps an upgrade from being overlooked for long.
         .insert_header((CACHE_CONTROL, "public, max-age=3600"))
-        .body(body))
+        .body(InPieces::of(body)))
 }
