@@ -47,7 +47,6 @@ pub mod routes;
 mod seats;
 pub mod server;
 pub mod setup_code;
-mod step_back;
 mod throttles;
 pub mod tls;
 pub mod usage;

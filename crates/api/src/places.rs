@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use keyledger_ledger::step_back::step_back;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::problem::Problem;
 use crate::seats::{Account, Seats};
-use crate::step_back::step_back;
 
 /// How long a place without a job keeps what lies ready for the next.
 const REST_AFTER: Duration = Duration::from_secs(2);

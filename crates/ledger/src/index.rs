@@ -130,7 +130,9 @@ struct State {
     /// The last record in the store.
     written: u64,
     /// The last records, without a gap; the last of them is the newest there is.
-    tail: VecDeque<Indexed>,
+    /// Shared, so that nobody holds the lock for longer than it takes to say which they want: the committer
+    /// waits for it.
+    tail: VecDeque<Arc<Indexed>>,
     /// The newest record that there is.
     last: u64,
     /// Whether the follower cannot go on for now.
@@ -175,9 +177,10 @@ impl Index {
 
     /// Adds the next record, which is found from now on.
     pub fn add(&self, record: &Record, terms: Vec<Term>) {
+        let indexed = Arc::new(Indexed::of(record, terms));
         let mut state = self.state.write();
-        state.last = record.position.get();
-        state.tail.push_back(Indexed::of(record, terms));
+        state.last = indexed.position;
+        state.tail.push_back(indexed);
         if state.tail.len() > TAIL_RECORDS_MAX {
             // The follower reads it again.
             state.tail.pop_front();
@@ -209,21 +212,18 @@ impl Index {
         max: usize,
     ) -> io::Result<Vec<Position>> {
         let (from, to) = (from.get().max(1), to.get());
-        let (store, written, tail_from, in_tail) = {
+        let (store, written, tail_from, tail) = {
             let state = self.state.read();
-            let to = to.min(state.last);
-            let tail = state.tail.iter().filter(|indexed| {
-                (from.max(state.written + 1)..=to).contains(&indexed.position)
-                    && indexed.has(groups)
-            });
-            let in_tail: Vec<u64> = tail.map(|indexed| indexed.position).collect();
-            (
-                state.store.clone(),
-                state.written,
-                state.tail_from(),
-                in_tail,
-            )
+            let wanted = from.max(state.written + 1)..=to.min(state.last);
+            let tail = state.tail.iter();
+            let tail: Vec<Arc<Indexed>> = tail
+                .filter(|indexed| wanted.contains(&indexed.position))
+                .cloned()
+                .collect();
+            (state.store.clone(), state.written, state.tail_from(), tail)
         };
+        let in_tail = tail.iter().filter(|indexed| indexed.has(groups));
+        let in_tail = in_tail.map(|indexed| indexed.position);
         let to = to.min(tail_from.saturating_sub(1).max(written));
         let unwritten = from.max(written + 1)..=to.min(tail_from - 1);
         let stored = |max| match &store {
@@ -241,7 +241,7 @@ impl Index {
                 found.truncate(max);
             }
             Order::Falling => {
-                found.extend(in_tail.into_iter().rev().take(max));
+                found.extend(in_tail.rev().take(max));
                 found.extend(unwritten.rev().take(max - found.len()));
                 found.extend(stored(max - found.len())?);
             }

@@ -41,6 +41,7 @@ pub mod manifest;
 pub mod opening;
 pub mod rebuild;
 pub mod sled_store;
+pub mod step_back;
 pub mod store;
 pub mod usage;
 pub mod usage_store;

@@ -35,6 +35,7 @@ use crate::paths::Paths;
 use crate::segment::{SegmentError, SegmentWriter};
 use crate::segments::Segments;
 use crate::sled_store::SledReader;
+use crate::step_back::step_back;
 use crate::store::{ReadError, ReadStore as _, ScanError, key_of};
 use crate::tree::{Tree, TreeError, TreeReader};
 
@@ -306,7 +307,10 @@ impl Publisher {
         let (stop, stopping) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("publisher".to_owned())
-            .spawn(move || self.run(&requested, &tell, stopping))?;
+            .spawn(move || {
+                step_back();
+                self.run(&requested, &tell, stopping);
+            })?;
         Ok((log, PublisherThread { stop, thread }))
     }
 

@@ -14,13 +14,13 @@ use std::time::Duration;
 use keyledger_domain::api_key::Holder;
 use keyledger_domain::{CredentialId, Position, Timestamp};
 use keyledger_ledger::key_file::SubKey;
+use keyledger_ledger::step_back::step_back;
 use keyledger_ledger::usage_store::{UsageStore, UseChange};
 use keyledger_ledger::{Clock, Committer, NotCommitted};
 use ring::rand::SystemRandom;
 use tokio::task::JoinSet;
 
 use crate::app::Lookups;
-use crate::step_back::step_back;
 use crate::usage::Usage;
 
 /// How often it is looked what there is to do.

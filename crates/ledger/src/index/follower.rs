@@ -15,6 +15,7 @@ use thiserror::Error;
 use super::postings::{Postings, Progress};
 use super::{Index, Indexed, Term};
 use crate::ledger::{ReadError, RecordReader};
+use crate::step_back::step_back;
 use crate::store;
 
 /// How many records are written at once at most.
@@ -60,7 +61,10 @@ impl Follower {
         };
         let thread = thread::Builder::new()
             .name("index".to_owned())
-            .spawn(move || writer.run(&stopping))?;
+            .spawn(move || {
+                step_back();
+                writer.run(&stopping);
+            })?;
         Ok(Self { stop, thread })
     }
 
@@ -124,12 +128,15 @@ impl Writer {
         self.index.state.read().store.clone()
     }
 
-    /// Writes until nothing is left, or it is to stop.
+    /// Writes what there is now, unless it is to stop. What is added meanwhile waits for the next time:
+    /// the rows of common terms are written anew for each batch, so many small ones would cost more than
+    /// what they write.
     fn follow(&mut self, stopping: &Receiver<()>) -> Result<(), Broken> {
         if self.store().is_none() {
             self.open()?;
         }
-        loop {
+        let there_is = self.index.state.read().last;
+        while self.progress.position.get() < there_is {
             // Who stops writes what is in memory; reading the rest is left to the next start.
             let is_stopping = stopping.try_recv() == Err(TryRecvError::Disconnected);
             if is_stopping && !self.is_in_memory() {
@@ -139,7 +146,7 @@ impl Writer {
             let Some(last) = batch.last() else {
                 return Ok(());
             };
-            let erased_after = |indexed: &Indexed| {
+            let erased_after = |indexed: &Arc<Indexed>| {
                 indexed.is_erasure && indexed.position > self.progress.begun.get()
             };
             if batch.iter().any(erased_after) {
@@ -156,6 +163,7 @@ impl Writer {
             self.write(&batch, progress)?;
             self.tell();
         }
+        Ok(())
     }
 
     fn is_in_memory(&self) -> bool {
@@ -163,7 +171,7 @@ impl Writer {
     }
 
     /// What comes next: from memory, or from the disk where that does not go back so far.
-    fn batch(&self) -> Result<Vec<Indexed>, ReadError> {
+    fn batch(&self) -> Result<Vec<Arc<Indexed>>, ReadError> {
         let from = self.progress.position.get() + 1;
         let tail_from = {
             let state = self.index.state.read();
@@ -180,13 +188,15 @@ impl Writer {
     }
 
     /// Reads records. Those that were moved away are in no list; that they were is no fault.
-    fn read(&self, from: u64, to: u64) -> Result<Vec<Indexed>, ReadError> {
-        let index = |record: &Record| Indexed::of(record, (self.terms_of)(record));
-        let absent = |position| Indexed {
-            position,
-            request: RequestId::from_bytes([0; 16]),
-            terms: Box::default(),
-            is_erasure: false,
+    fn read(&self, from: u64, to: u64) -> Result<Vec<Arc<Indexed>>, ReadError> {
+        let index = |record: &Record| Arc::new(Indexed::of(record, (self.terms_of)(record)));
+        let absent = |position| {
+            Arc::new(Indexed {
+                position,
+                request: RequestId::from_bytes([0; 16]),
+                terms: Box::default(),
+                is_erasure: false,
+            })
         };
         let mut batch = Vec::new();
         for record in self.reader.range(Position::new(from), Position::new(to)) {
@@ -208,7 +218,7 @@ impl Writer {
         Ok(batch)
     }
 
-    fn write(&mut self, batch: &[Indexed], progress: Progress) -> io::Result<()> {
+    fn write(&mut self, batch: &[Arc<Indexed>], progress: Progress) -> io::Result<()> {
         let mut by_term: BTreeMap<Term, Vec<u64>> = BTreeMap::new();
         for indexed in batch {
             for term in &indexed.terms {

@@ -1,4 +1,4 @@
-//! Who lets others go first: threads whose work nobody's request for a verification waits for.
+//! Who lets others go first: threads whose work no verification and no change waits for.
 
 /// How far such a thread steps back, as in `nice(1)`: beside a thread that answers it gets a tenth of a core
 /// that both want, and the whole of one that nobody wants.
@@ -8,7 +8,7 @@ const NICENESS: i32 = 10;
 ///
 /// Linux keeps a niceness for each thread, and for the calling one this needs no right. Where it is refused
 /// all the same, the work is done as before: it is no matter of being right.
-pub(crate) fn step_back() {
+pub fn step_back() {
     let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
